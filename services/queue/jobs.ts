@@ -1,0 +1,14 @@
+import { z } from "zod";
+
+/** Kinds of work, each with a queue of its own, so that a flood of one kind does not delay another. */
+export const JOB_KINDS = ["watch", "reconcile", "push", "sweep"] as const;
+export type JobKind = (typeof JOB_KINDS)[number];
+
+/** All that a job carries: the id of a row. Checked when it goes in and when it comes out. */
+export const jobPayload = z.strictObject({ id: z.uuid() });
+
+export type Enqueue = (kind: JobKind, id: string) => Promise<void>;
+export type Handlers = Readonly<Record<JobKind, (id: string) => Promise<void>>>;
+
+/** Jobs of one kind that a worker process runs at once. */
+export const CONCURRENCY: Readonly<Record<JobKind, number>> = { watch: 4, reconcile: 8, push: 16, sweep: 2 };

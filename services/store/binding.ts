@@ -1,0 +1,207 @@
+/** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
+import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import type { BindingState, Reason } from "../sync/model.ts";
+import { type BranchRow, branch } from "./branch.ts";
+import { branchline, type Db } from "./db.ts";
+import { destination } from "./destination.ts";
+import { place } from "./place.ts";
+import { type RuleRow, rule } from "./rule.ts";
+import { type SourceRow, source } from "./source.ts";
+import { counter, instant } from "./work.ts";
+
+export const binding = branchline.table(
+  "binding",
+  {
+    id: uuid("id").primaryKey().defaultRandom(),
+    ruleId: uuid("rule_id")
+      .notNull()
+      .references(() => rule.id),
+    branchId: uuid("branch_id")
+      .notNull()
+      .references(() => branch.id),
+    /** Null until the target could be worked out. */
+    placeId: uuid("place_id").references(() => place.id),
+    wanted: counter("wanted"),
+    applied: counter("applied"),
+    /** What `wanted` stands for: the logins' generations and the rule's revision. */
+    inputs: text("inputs"),
+    /** Alias to login row. */
+    logins: jsonb("logins").$type<Record<string, string>>().notNull().default({}),
+    /** Its names are to be taken away: the branch is gone and the rule says so. */
+    leaving: boolean("leaving").notNull().default(false),
+    state: text("state").$type<BindingState>().notNull().default("pending"),
+    since: instant("since").notNull().defaultNow(),
+    code: text("code").$type<Reason["code"]>(),
+    cause: text("cause"),
+    next: text("next"),
+    /** Passwords that production branches still accept, in words; null: none. */
+    warning: text("warning"),
+    suspendedAt: instant("suspended_at"),
+    appliedAt: instant("applied_at"),
+  },
+  (t) => [
+    uniqueIndex("binding_identity").on(t.ruleId, t.branchId),
+    index("binding_place").on(t.placeId),
+    index("binding_branch").on(t.branchId),
+  ],
+);
+
+export type BindingRow = typeof binding.$inferSelect;
+
+export interface BindingWithAll {
+  readonly binding: BindingRow;
+  readonly rule: RuleRow;
+  readonly branch: BranchRow;
+  readonly source: SourceRow;
+  readonly destinationKind: string;
+}
+
+export async function bindingsOfBranch(db: Db, branchId: string): Promise<BindingRow[]> {
+  return await db.select().from(binding).where(eq(binding.branchId, branchId));
+}
+
+/** All bindings that live at a place or are among `others`, with what they are made of. */
+export async function bindingsAtPlace(
+  db: Db,
+  placeId: string,
+  others: readonly string[] = [],
+): Promise<BindingWithAll[]> {
+  const moved = others.length === 0 ? undefined : inArray(binding.id, [...others]);
+  return await db
+    .select({ binding, rule, branch, source, destinationKind: destination.kind })
+    .from(binding)
+    .innerJoin(rule, eq(rule.id, binding.ruleId))
+    .innerJoin(branch, eq(branch.id, binding.branchId))
+    .innerJoin(source, eq(source.id, rule.sourceId))
+    .innerJoin(destination, eq(destination.id, rule.destinationId))
+    .where(or(eq(binding.placeId, placeId), moved))
+    .orderBy(rule.name, binding.id);
+}
+
+export async function ensureBinding(db: Db, ruleId: string, branchId: string): Promise<BindingRow> {
+  const [row] = await db
+    .insert(binding)
+    .values({ ruleId, branchId })
+    .onConflictDoUpdate({ target: [binding.ruleId, binding.branchId], set: { ruleId } })
+    .returning();
+  if (row === undefined) throw new Error("binding upsert returned no row");
+  return row;
+}
+
+/** New inputs: one more generation is wanted at this place. */
+export async function raiseWanted(
+  db: Db,
+  id: string,
+  to: {
+    placeId: string;
+    inputs: string;
+    logins: Record<string, string>;
+    leaving: false;
+  },
+): Promise<void> {
+  await db
+    .update(binding)
+    .set({
+      ...to,
+      wanted: sql`${binding.wanted} + 1`,
+      state: "pending",
+      since: sql`now()`,
+      code: null,
+      cause: null,
+      next: null,
+    })
+    .where(eq(binding.id, id));
+}
+
+/** Its names are to be taken away from wherever it has any. */
+export async function setLeaving(db: Db, id: string): Promise<void> {
+  await db
+    .update(binding)
+    .set({
+      leaving: true,
+      wanted: sql`${binding.wanted} + 1`,
+      inputs: null,
+      state: "pending",
+      since: sql`now()`,
+    })
+    .where(eq(binding.id, id));
+}
+
+/** Moves bindings to a state; `since` is kept while the state stays. */
+export async function setState(
+  db: Db,
+  ids: readonly string[],
+  state: BindingState,
+  reason: Reason | null = null,
+): Promise<void> {
+  if (ids.length === 0) return;
+  await db
+    .update(binding)
+    .set({
+      state,
+      since: sql`case when ${binding.state} = ${state} and ${binding.code} is not distinct from ${reason?.code ?? null} then ${binding.since} else now() end`,
+      code: reason?.code ?? null,
+      cause: reason?.cause ?? null,
+      next: reason?.next ?? null,
+    })
+    .where(inArray(binding.id, [...ids]));
+}
+
+export async function setWarning(db: Db, id: string, warning: string | null): Promise<void> {
+  await db.update(binding).set({ warning }).where(eq(binding.id, id));
+}
+
+/** The generation that was just written is applied; a higher one may be wanted already. */
+export async function recordApplied(
+  db: Db,
+  id: string,
+  generation: number,
+  state: BindingState,
+): Promise<void> {
+  await db
+    .update(binding)
+    .set({
+      applied: sql`greatest(${binding.applied}, ${generation})`,
+      appliedAt: sql`now()`,
+      state: sql`case when ${binding.wanted} > ${generation} then 'pending' else ${state} end`,
+      since: sql`case when ${binding.state} = ${state} then ${binding.since} else now() end`,
+      code: null,
+      cause: null,
+      next: null,
+    })
+    .where(eq(binding.id, id));
+}
+
+/** Places where something waits for a thing that may have just appeared (a git branch). */
+export async function placesParkedFor(
+  db: Db,
+  sourceIds: readonly string[],
+  code: Reason["code"],
+): Promise<string[]> {
+  if (sourceIds.length === 0) return [];
+  const rows = await db
+    .selectDistinct({ id: binding.placeId })
+    .from(binding)
+    .innerJoin(rule, eq(rule.id, binding.ruleId))
+    .where(and(inArray(rule.sourceId, [...sourceIds]), eq(binding.code, code), ne(binding.state, "removed")));
+  return rows.flatMap((row) => (row.id === null ? [] : [row.id]));
+}
+
+/** Still in force: neither taken away nor of a rule that left or a branch that went. */
+export const isLive = (row: Pick<BindingWithAll, "binding" | "rule" | "branch">): boolean =>
+  !row.binding.leaving &&
+  row.binding.state !== "removed" &&
+  row.binding.state !== "retained" &&
+  row.rule.orphanedAt === null &&
+  row.branch.goneAt === null;
+
+export const liveBinding = and(
+  eq(binding.leaving, false),
+  ne(binding.state, "removed"),
+  ne(binding.state, "retained"),
+  isNull(rule.orphanedAt),
+  isNull(branch.goneAt),
+);
+
+export const waiting = or(ne(binding.wanted, binding.applied), eq(binding.leaving, true));

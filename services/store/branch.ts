@@ -1,0 +1,165 @@
+/** A branch under our own id. Its Neon id and name may change; the row stays. */
+import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
+import { branchline, type Db } from "./db.ts";
+import { source } from "./source.ts";
+import { instant, workColumns } from "./work.ts";
+
+export const branch = branchline.table(
+  "branch",
+  {
+    ...workColumns,
+    sourceId: uuid("source_id")
+      .notNull()
+      .references(() => source.id),
+    neonId: text("neon_id").notNull(),
+    /** The read-write endpoint, which is what consumers' strings name; null: no compute yet. */
+    endpointId: text("endpoint_id"),
+    host: text("host"),
+    name: text("name").notNull(),
+    isDefault: boolean("is_default").notNull(),
+    isProtected: boolean("is_protected").notNull(),
+    parentNeonId: text("parent_neon_id"),
+    state: text("state").notNull(),
+    annotations: jsonb("annotations").$type<Record<string, string>>().notNull(),
+    neonCreatedAt: instant("neon_created_at").notNull(),
+    expiresAt: instant("expires_at"),
+    /** Everything above that a rule or a string may depend on, hashed: a move makes the branch due. */
+    facts: text("facts").notNull(),
+    createdAt: instant("created_at").notNull().defaultNow(),
+    /** Complete lists in a row without it. */
+    missed: integer("missed").notNull().default(0),
+    /** Two complete lists without it, then a 404 for it: the tombstone. */
+    goneAt: instant("gone_at"),
+    /** The last complete reading of its roles and passwords; null: not yet, or to be read anew. */
+    readAt: instant("read_at"),
+  },
+  (t) => [
+    index("branch_source").on(t.sourceId).where(sql`gone_at is null`),
+    index("branch_due").on(t.dueAt).where(sql`due_at is not null`),
+  ],
+);
+
+export type BranchRow = typeof branch.$inferSelect;
+export type BranchFacts = Pick<
+  BranchRow,
+  | "neonId"
+  | "endpointId"
+  | "host"
+  | "name"
+  | "isDefault"
+  | "isProtected"
+  | "parentNeonId"
+  | "state"
+  | "annotations"
+  | "neonCreatedAt"
+  | "expiresAt"
+  | "facts"
+>;
+
+export async function branchById(db: Db, id: string): Promise<BranchRow | undefined> {
+  const [row] = await db.select().from(branch).where(eq(branch.id, id));
+  return row;
+}
+
+export async function branchByNeonId(
+  db: Db,
+  sourceId: string,
+  neonId: string,
+): Promise<BranchRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(branch)
+    .where(and(eq(branch.sourceId, sourceId), eq(branch.neonId, neonId)))
+    .orderBy(sql`${branch.goneAt} desc nulls first`)
+    .limit(1);
+  return row;
+}
+
+/** Default and protected branches whose passwords are not known, or not since the rules changed. */
+export async function productionUnread(
+  db: Db,
+  branchId: string,
+  sourceId: string,
+): Promise<{ branch: string; isDefault: boolean; isProtected: boolean }[]> {
+  return await db
+    .select({ branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected })
+    .from(branch)
+    .where(
+      and(
+        eq(branch.sourceId, sourceId),
+        ne(branch.id, branchId),
+        or(eq(branch.isDefault, true), eq(branch.isProtected, true)),
+        isNull(branch.goneAt),
+        isNull(branch.readAt),
+      ),
+    );
+}
+
+/** A branch of the same name is there and has yet to be reconciled for the first time. */
+export async function successorIsDue(db: Db, row: BranchRow): Promise<boolean> {
+  const found = await db
+    .select({ id: branch.id })
+    .from(branch)
+    .where(
+      and(
+        eq(branch.sourceId, row.sourceId),
+        eq(branch.name, row.name),
+        isNull(branch.goneAt),
+        sql`${branch.dueAt} <= now() and ${branch.attempts} = 0`,
+      ),
+    )
+    .limit(1);
+  return found.length > 0;
+}
+
+/** All its roles and passwords have been looked at. */
+export async function markRead(db: Db, id: string): Promise<void> {
+  await db.update(branch).set({ readAt: sql`now()` }).where(eq(branch.id, id));
+}
+
+export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[]> {
+  return await db
+    .select()
+    .from(branch)
+    .where(and(eq(branch.sourceId, sourceId), isNull(branch.goneAt)));
+}
+
+export async function insertBranch(db: Db, sourceId: string, facts: BranchFacts): Promise<void> {
+  await db.insert(branch).values({ sourceId, ...facts, dueAt: sql`now()` });
+}
+
+/** Takes in what a complete list said of a known branch, and makes it due if that matters to anyone. */
+export async function updateBranch(db: Db, id: string, facts: BranchFacts, due: boolean): Promise<void> {
+  await db
+    .update(branch)
+    .set({
+      ...facts,
+      missed: 0,
+      ...(due
+        ? {
+            dueAt: sql`least(coalesce(${branch.dueAt}, 'infinity'), now())`,
+            revision: sql`${branch.revision} + 1`,
+          }
+        : {}),
+    })
+    .where(eq(branch.id, id));
+}
+
+export async function countMissed(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db
+    .update(branch)
+    .set({ missed: sql`${branch.missed} + 1` })
+    .where(inArray(branch.id, [...ids]));
+}
+
+/** The tombstone. Makes due the branch itself and whoever took over its name. */
+export async function buryBranch(db: Db, row: BranchRow): Promise<void> {
+  await db.execute(sql`
+    update branchline.branch set
+      gone_at = case when id = ${row.id} then now() else gone_at end,
+      due_at = now(), revision = revision + 1
+    where id = ${row.id}
+       or (source_id = ${row.sourceId} and name = ${row.name} and gone_at is null)`);
+}

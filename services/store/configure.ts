@@ -1,0 +1,158 @@
+/** Takes in what the file says: sources, destinations and rules, in one transaction. */
+import { and, eq, inArray, isNull, notInArray, sql } from "drizzle-orm";
+import type { Rule } from "../sync/model.ts";
+import { branch } from "./branch.ts";
+import type { Db } from "./db.ts";
+import { destination } from "./destination.ts";
+import { rule } from "./rule.ts";
+import { source } from "./source.ts";
+import { markDue } from "./work.ts";
+
+export interface Declared {
+  readonly sources: readonly { name: string; kind: string; identity: string; block: unknown }[];
+  readonly destinations: readonly { name: string; kind: string; block: unknown; inFlight: number }[];
+  readonly rules: readonly Rule[];
+}
+
+/** Any number of our own: two processes that start with one file take turns. */
+const TURN = 810_128;
+
+/**
+ * Afterwards the database says what the file says. A source with another project is another source. A
+ * rule that left is orphaned, not undone. Whatever changed is made due.
+ */
+export async function configure(db: Db, declared: Declared): Promise<void> {
+  await db.transaction(async (tx) => {
+    await tx.execute(sql`select pg_advisory_xact_lock(${TURN})`);
+    const sources = await takeSources(tx, declared.sources);
+    const destinations = await takeDestinations(tx, declared.destinations);
+    await takeRules(tx, declared.rules, sources, destinations);
+  });
+}
+
+async function takeSources(tx: Db, declared: Declared["sources"]): Promise<Map<string, string>> {
+  const rows = await tx.select().from(source).where(isNull(source.removedAt));
+  const ids = new Map<string, string>();
+  for (const row of rows) {
+    const still = declared.find((one) => one.name === row.name && one.identity === row.identity);
+    if (still === undefined) {
+      await tx.update(source).set({ removedAt: sql`now()`, dueAt: null }).where(eq(source.id, row.id));
+      continue;
+    }
+    ids.set(row.name, row.id);
+    await tx.update(source).set({ block: still.block }).where(eq(source.id, row.id));
+    await markDue(tx, "source", [row.id]);
+  }
+  for (const one of declared) {
+    if (ids.has(one.name)) continue;
+    const [row] = await tx
+      .insert(source)
+      .values({ ...one, dueAt: sql`now()` })
+      .returning({ id: source.id });
+    if (row !== undefined) ids.set(one.name, row.id);
+  }
+  return ids;
+}
+
+async function takeDestinations(tx: Db, declared: Declared["destinations"]): Promise<Map<string, string>> {
+  const rows = await tx.select().from(destination).where(isNull(destination.removedAt));
+  const ids = new Map<string, string>();
+  for (const row of rows) {
+    const still = declared.find((one) => one.name === row.name && one.kind === row.kind);
+    if (still === undefined) {
+      await tx.update(destination).set({ removedAt: sql`now()` }).where(eq(destination.id, row.id));
+      continue;
+    }
+    ids.set(row.name, row.id);
+    const { block, inFlight } = still;
+    if (!same(row.block, block)) await recheck(tx, row.id);
+    await tx.update(destination).set({ block, inFlight }).where(eq(destination.id, row.id));
+  }
+  for (const one of declared) {
+    if (ids.has(one.name)) continue;
+    const [row] = await tx.insert(destination).values(one).returning({ id: destination.id });
+    if (row !== undefined) ids.set(one.name, row.id);
+  }
+  return ids;
+}
+
+/** Another credential or address: what was parked for the old one is worth another try. */
+async function recheck(tx: Db, destinationId: string): Promise<void> {
+  const { rows } = await tx.execute<{ id: string }>(
+    sql`select id from branchline.place where destination_id = ${destinationId} and code is not null`,
+  );
+  await markDue(
+    tx,
+    "place",
+    rows.map((row) => row.id),
+  );
+}
+
+async function takeRules(
+  tx: Db,
+  declared: readonly Rule[],
+  sources: ReadonlyMap<string, string>,
+  destinations: ReadonlyMap<string, string>,
+): Promise<void> {
+  const moved = new Set<string>();
+  const names = declared.map((one) => one.name);
+  const gone = and(isNull(rule.orphanedAt), names.length > 0 ? notInArray(rule.name, names) : undefined);
+  const orphaned = await tx
+    .update(rule)
+    .set({ orphanedAt: sql`now()` })
+    .where(gone)
+    .returning({ sourceId: rule.sourceId });
+  for (const row of orphaned) moved.add(row.sourceId);
+  const rows = await tx.select().from(rule).where(isNull(rule.orphanedAt));
+  for (const definition of declared) {
+    const sourceId = sources.get(definition.source);
+    const destinationId = destinations.get(definition.destination);
+    if (sourceId === undefined || destinationId === undefined) continue;
+    const row = rows.find((one) => one.name === definition.name);
+    const columns = { sourceId, destinationId, definition };
+    if (row === undefined) {
+      await tx.insert(rule).values({ name: definition.name, ...columns, revision: 1 });
+    } else if (
+      !same(row.definition, definition) ||
+      row.sourceId !== sourceId ||
+      row.destinationId !== destinationId
+    ) {
+      const revision = sql`${rule.revision} + 1`;
+      await tx
+        .update(rule)
+        .set({ ...columns, revision })
+        .where(eq(rule.id, row.id));
+      moved.add(row.sourceId);
+    } else continue;
+    moved.add(sourceId);
+  }
+  await rereadBranches(tx, [...moved]);
+}
+
+/** Rules moved: every branch of these sources is matched anew, and production's passwords are read again. */
+async function rereadBranches(tx: Db, sourceIds: readonly string[]): Promise<void> {
+  if (sourceIds.length === 0) return;
+  const rows = await tx
+    .update(branch)
+    .set({ readAt: null })
+    .where(and(inArray(branch.sourceId, [...sourceIds]), isNull(branch.goneAt)))
+    .returning({ id: branch.id });
+  await markDue(
+    tx,
+    "branch",
+    rows.map((row) => row.id),
+  );
+}
+
+/** As JSON, with keys in any order: the database keeps none. */
+function same(a: unknown, b: unknown): boolean {
+  return canonical(a) === canonical(b);
+}
+
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_key, inner: unknown) =>
+    inner !== null && typeof inner === "object" && !Array.isArray(inner)
+      ? Object.fromEntries(Object.entries(inner).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : inner,
+  );
+}

@@ -1,0 +1,81 @@
+/** A hint that something may have changed, with what became of it. Only hints: nothing in them is believed. */
+import { and, eq, inArray, lte, sql } from "drizzle-orm";
+import { bigserial, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { branch } from "./branch.ts";
+import { branchline, type Db } from "./db.ts";
+import { source } from "./source.ts";
+import { instant } from "./work.ts";
+
+export type EventOutcome = "pending" | "processed" | "ignored";
+
+export const event = branchline.table(
+  "event",
+  {
+    id: bigserial("id", { mode: "number" }).primaryKey(),
+    /** "github", "neon", "watch", "sweep", "manual". */
+    origin: text("origin").notNull(),
+    kind: text("kind").notNull(),
+    /** The sender's id: a redelivery has the same. */
+    deliveryId: text("delivery_id"),
+    sourceId: uuid("source_id").references(() => source.id),
+    branchId: uuid("branch_id").references(() => branch.id),
+    /** What it was about, in identifiers: repository, git branch, Neon branch id. */
+    subject: jsonb("subject").$type<Record<string, string>>().notNull().default({}),
+    receivedAt: instant("received_at").notNull().defaultNow(),
+    outcome: text("outcome").$type<EventOutcome>().notNull().default("pending"),
+    reason: text("reason"),
+    processedAt: instant("processed_at"),
+  },
+  (t) => [
+    uniqueIndex("event_delivery").on(t.origin, t.deliveryId, t.sourceId).where(sql`delivery_id is not null`),
+    index("event_pending").on(t.sourceId).where(sql`outcome = 'pending'`),
+    index("event_received").on(t.receivedAt),
+  ],
+);
+
+export type EventRow = typeof event.$inferSelect;
+export type NewEvent = Pick<typeof event.$inferInsert, "origin" | "kind"> &
+  Partial<
+    Pick<typeof event.$inferInsert, "deliveryId" | "sourceId" | "branchId" | "subject" | "outcome" | "reason">
+  >;
+
+export async function recordEvent(db: Db, entry: NewEvent): Promise<number> {
+  const [row] = await db.insert(event).values(entry).returning({ id: event.id });
+  if (row === undefined) throw new Error("event insert returned no row");
+  return row.id;
+}
+
+/** The newest event: whatever a run reads from now on is newer than it. */
+export async function lastEventId(db: Db): Promise<number> {
+  const { rows } = await db.execute<{ id: string | null }>(sql`select max(id) as id from branchline.event`);
+  return Number(rows[0]?.id ?? 0);
+}
+
+/** Events of a source (or a branch) up to `upTo` have been looked into. */
+export async function settleEvents(
+  db: Db,
+  of: { sourceId: string } | { branchId: string },
+  upTo: number,
+  reason: string | null = null,
+): Promise<void> {
+  const owner =
+    "sourceId" in of
+      ? and(eq(event.sourceId, of.sourceId), sql`${event.branchId} is null`)
+      : eq(event.branchId, of.branchId);
+  await db
+    .update(event)
+    .set({ outcome: "processed", processedAt: sql`now()`, reason })
+    .where(and(owner, eq(event.outcome, "pending"), lte(event.id, upTo)));
+}
+
+export async function eventsByDelivery(
+  db: Db,
+  origin: string,
+  deliveryIds: readonly string[],
+): Promise<Pick<EventRow, "id" | "deliveryId" | "outcome" | "sourceId">[]> {
+  if (deliveryIds.length === 0) return [];
+  return await db
+    .select({ id: event.id, deliveryId: event.deliveryId, outcome: event.outcome, sourceId: event.sourceId })
+    .from(event)
+    .where(and(eq(event.origin, origin), inArray(event.deliveryId, [...deliveryIds])));
+}

@@ -1,0 +1,141 @@
+/** The names we own at a place. Written before the vendor is, and never deleted on a guess. */
+import { and, eq, inArray, sql } from "drizzle-orm";
+import { boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import type { LedgerEntry } from "../sync/model.ts";
+import { binding } from "./binding.ts";
+import { branchline, type Db } from "./db.ts";
+import { place } from "./place.ts";
+import { instant } from "./work.ts";
+
+export const ledger = branchline.table(
+  "ledger",
+  {
+    placeId: uuid("place_id")
+      .notNull()
+      .references(() => place.id),
+    name: text("name").notNull(),
+    bindingId: uuid("binding_id")
+      .notNull()
+      .references(() => binding.id),
+    fingerprint: text("fingerprint"),
+    version: text("version"),
+    claimedAt: instant("claimed_at").notNull().defaultNow(),
+    confirmed: boolean("confirmed").notNull().default(false),
+    writtenAt: instant("written_at"),
+    /** Since `driftsSince`, which moves on when 24 hours have passed without one. */
+    drifts: integer("drifts").notNull().default(0),
+    driftsSince: instant("drifts_since"),
+  },
+  (t) => [primaryKey({ columns: [t.placeId, t.name] }), index("ledger_binding").on(t.bindingId)],
+);
+
+export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> {
+  return await db
+    .select({
+      name: ledger.name,
+      bindingId: ledger.bindingId,
+      fingerprint: ledger.fingerprint,
+      version: ledger.version,
+      claimedAt: ledger.claimedAt,
+      confirmed: ledger.confirmed,
+      written: sql<boolean>`${ledger.writtenAt} is not null`,
+      drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
+    })
+    .from(ledger)
+    .where(eq(ledger.placeId, placeId))
+    .orderBy(ledger.name);
+}
+
+/**
+ * Before the first write: from now on these names are ours, and whatever becomes of this process, the
+ * next push knows that their state at the vendor is in question.
+ */
+export async function claimNames(
+  db: Db,
+  placeId: string,
+  names: readonly { name: string; bindingId: string }[],
+): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .insert(ledger)
+    .values(names.map((entry) => ({ placeId, ...entry })))
+    .onConflictDoUpdate({ target: [ledger.placeId, ledger.name], set: { confirmed: false } });
+}
+
+export async function recordName(
+  db: Db,
+  placeId: string,
+  name: string,
+  seen: { fingerprint: string; version: string | null },
+): Promise<void> {
+  await db
+    .update(ledger)
+    .set({ ...seen, confirmed: true, writtenAt: sql`now()` })
+    .where(and(eq(ledger.placeId, placeId), eq(ledger.name, name)));
+}
+
+/** Somebody else changed or took away these names. */
+export async function countDrift(db: Db, placeId: string, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  const recent = sql`${ledger.driftsSince} > now() - interval '24 hours'`;
+  await db
+    .update(ledger)
+    .set({
+      drifts: sql`case when ${recent} then ${ledger.drifts} + 1 else 1 end`,
+      driftsSince: sql`case when ${recent} then ${ledger.driftsSince} else now() end`,
+    })
+    .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
+}
+
+/** Names that are gone at the vendor; only those that still belong to `bindingId`, if one is given. */
+export async function forgetNames(
+  db: Db,
+  placeId: string,
+  names: readonly string[],
+  bindingId?: string,
+): Promise<void> {
+  if (names.length === 0) return;
+  const owner = bindingId === undefined ? undefined : eq(ledger.bindingId, bindingId);
+  await db.delete(ledger).where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names]), owner));
+}
+
+/** The bindings that own names at a place, whether or not they still live there. */
+export async function ownersAt(db: Db, placeId: string): Promise<string[]> {
+  const rows = await db
+    .selectDistinct({ id: ledger.bindingId })
+    .from(ledger)
+    .where(eq(ledger.placeId, placeId));
+  return rows.map((row) => row.id);
+}
+
+/** Hands names over to the successor; what was to be deleted for the old owner no longer is. */
+export async function passNames(
+  db: Db,
+  placeId: string,
+  names: readonly string[],
+  toBindingId: string,
+): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .update(ledger)
+    .set({ bindingId: toBindingId })
+    .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
+}
+
+/** Places where a binding owns names. */
+export async function placesOf(db: Db, bindingId: string): Promise<string[]> {
+  const rows = await db
+    .selectDistinct({ id: ledger.placeId })
+    .from(ledger)
+    .where(eq(ledger.bindingId, bindingId));
+  return rows.map((row) => row.id);
+}
+
+/** Places other than `placeId` where a binding still owns names: it has moved away from them. */
+export async function formerPlaces(db: Db, bindingId: string, placeId: string): Promise<string[]> {
+  const rows = await db
+    .selectDistinct({ id: ledger.placeId })
+    .from(ledger)
+    .where(and(eq(ledger.bindingId, bindingId), sql`${ledger.placeId} <> ${placeId}`));
+  return rows.map((row) => row.id);
+}

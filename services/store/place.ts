@@ -1,0 +1,121 @@
+/** One target of a destination, unique in SQL. Lease, epoch and ledger belong to it. */
+import { and, eq, sql } from "drizzle-orm";
+import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { branchline, type Db } from "./db.ts";
+import { destination } from "./destination.ts";
+import { instant, workColumns } from "./work.ts";
+
+export const place = branchline.table(
+  "place",
+  {
+    ...workColumns,
+    destinationId: uuid("destination_id")
+      .notNull()
+      .references(() => destination.id),
+    /** From the adapter: the same place always gives the same string. */
+    key: text("key").notNull(),
+    container: text("container").notNull(),
+    target: jsonb("target").notNull(),
+    /** An answer was ambiguous or a lease was taken over: from then on everything is written again, once. */
+    settleAt: instant("settle_at"),
+    /** The vendor's secret holds names that are not ours: contents must be read before a write. */
+    shared: boolean("shared").notNull().default(false),
+    /** Of the claim in progress: kept over repeats of the same push. */
+    intent: uuid("intent"),
+    intentFingerprint: text("intent_fingerprint"),
+    token: uuid("token"),
+    /** When the sweep looks at it next. */
+    sweepAt: instant("sweep_at"),
+  },
+  (t) => [
+    uniqueIndex("place_key").on(t.destinationId, t.key),
+    index("place_due").on(t.dueAt).where(sql`due_at is not null`),
+    index("place_busy").on(t.destinationId).where(sql`lease_until is not null or queued_until is not null`),
+    index("place_sweep").on(t.sweepAt),
+  ],
+);
+
+export type PlaceRow = typeof place.$inferSelect;
+
+export async function placeById(db: Db, id: string): Promise<PlaceRow | undefined> {
+  const [row] = await db.select().from(place).where(eq(place.id, id));
+  return row;
+}
+
+/** All places that one listing covers. */
+export async function placesOfContainer(
+  db: Db,
+  destinationId: string,
+  container: string,
+): Promise<PlaceRow[]> {
+  return await db
+    .select()
+    .from(place)
+    .where(and(eq(place.destinationId, destinationId), eq(place.container, container)));
+}
+
+/** Finds or makes the row of a place. */
+export async function ensurePlace(
+  db: Db,
+  at: { destinationId: string; key: string; container: string; target: unknown; sweepEveryMs: number },
+): Promise<string> {
+  const { sweepEveryMs, ...columns } = at;
+  const [row] = await db
+    .insert(place)
+    .values({ ...columns, sweepAt: sql`now() + random() * ${sweepEveryMs} * interval '1 ms'` })
+    .onConflictDoUpdate({
+      target: [place.destinationId, place.key],
+      set: { target: sql`excluded.target`, container: sql`excluded.container` },
+    })
+    .returning({ id: place.id });
+  if (row === undefined) throw new Error("place upsert returned no row");
+  return row.id;
+}
+
+/** What the last push saw and did: foreign names in the secret, and whether all is settled again. */
+export async function setPlaceSeen(
+  db: Db,
+  id: string,
+  seen: { shared: boolean; settled: boolean; finished: boolean },
+): Promise<void> {
+  await db
+    .update(place)
+    .set({
+      shared: seen.shared,
+      ...(seen.finished ? { intent: null } : {}),
+      ...(seen.settled ? { settleAt: null } : {}),
+    })
+    .where(eq(place.id, id));
+}
+
+export interface Intent {
+  readonly intent: string;
+  readonly token: string;
+}
+
+/**
+ * The intent of a push, kept while it is repeated: its id until it is recorded, its token as long as the
+ * desired values stay the same. A value that changed gets a new token, since a vendor that has seen a
+ * token before takes the second call for a repeat of the first.
+ */
+export async function openIntent(db: Db, id: string, desired: string): Promise<Intent> {
+  const [row] = await db
+    .update(place)
+    .set({
+      intent: sql`coalesce(${place.intent}, gen_random_uuid())`,
+      token: sql`case when ${place.intentFingerprint} = ${desired} and ${place.intent} is not null then ${place.token} else gen_random_uuid() end`,
+      intentFingerprint: desired,
+    })
+    .where(eq(place.id, id))
+    .returning({ intent: place.intent, token: place.token });
+  if (row?.intent == null || row.token === null) throw new Error("intent was not stored");
+  return { intent: row.intent, token: row.token };
+}
+
+/** Everything at the place is written again after `delayMs`, unconditionally. */
+export async function unsettle(db: Db, id: string, delayMs: number): Promise<void> {
+  await db
+    .update(place)
+    .set({ settleAt: sql`greatest(${place.settleAt}, now() + ${delayMs} * interval '1 ms')` })
+    .where(eq(place.id, id));
+}

@@ -1,0 +1,35 @@
+/** The history of pushes: one row per attempt at a place. */
+import { index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
+import { branchline, type Db } from "./db.ts";
+import { place } from "./place.ts";
+import { counter, instant } from "./work.ts";
+
+export const push = branchline.table(
+  "push",
+  {
+    id: uuid("id").primaryKey().defaultRandom(),
+    placeId: uuid("place_id")
+      .notNull()
+      .references(() => place.id),
+    /** Kept over the repeats of one push; null if it never came to a claim. */
+    intent: uuid("intent"),
+    epoch: counter("epoch"),
+    startedAt: instant("started_at").notNull(),
+    finishedAt: instant("finished_at").notNull().defaultNow(),
+    outcome: text("outcome").notNull(),
+    code: text("code"),
+    cause: text("cause"),
+    next: text("next"),
+    written: integer("written").notNull().default(0),
+    deleted: integer("deleted").notNull().default(0),
+    calls: integer("calls").notNull().default(0),
+    /** Step name to milliseconds. */
+    steps: jsonb("steps").$type<Record<string, number>>().notNull(),
+    bindings: uuid("bindings").array().notNull(),
+  },
+  (t) => [index("push_place").on(t.placeId, t.startedAt)],
+);
+
+export async function recordPush(db: Db, entry: typeof push.$inferInsert): Promise<void> {
+  await db.insert(push).values(entry);
+}

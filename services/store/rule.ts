@@ -1,0 +1,51 @@
+/** What the user wrote: which branches of a source go to which target of a destination. */
+import { eq, sql } from "drizzle-orm";
+import { index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import type { Rule } from "../sync/model.ts";
+import { branchline, type Db } from "./db.ts";
+import { type DestinationRow, destination } from "./destination.ts";
+import { source } from "./source.ts";
+import { counter, instant } from "./work.ts";
+
+export const rule = branchline.table(
+  "rule",
+  {
+    id: uuid("id").primaryKey().defaultRandom(),
+    name: text("name").notNull(),
+    sourceId: uuid("source_id")
+      .notNull()
+      .references(() => source.id),
+    destinationId: uuid("destination_id")
+      .notNull()
+      .references(() => destination.id),
+    definition: jsonb("definition").$type<Rule>().notNull(),
+    revision: counter("revision"),
+    /** It left the file: what it wrote stays and is no longer kept in step by a new rule of that name. */
+    orphanedAt: instant("orphaned_at"),
+  },
+  (t) => [
+    uniqueIndex("rule_name").on(t.name).where(sql`orphaned_at is null`),
+    index("rule_source").on(t.sourceId),
+  ],
+);
+
+export type RuleRow = typeof rule.$inferSelect;
+export interface RuleWithDestination {
+  readonly rule: RuleRow;
+  readonly destination: DestinationRow;
+}
+
+export async function ruleById(db: Db, id: string): Promise<RuleRow | undefined> {
+  const [row] = await db.select().from(rule).where(eq(rule.id, id));
+  return row;
+}
+
+/** The rules of a source; those that left the file are marked and keep what they have. */
+export async function rulesOf(db: Db, sourceId: string): Promise<RuleWithDestination[]> {
+  return await db
+    .select({ rule, destination })
+    .from(rule)
+    .innerJoin(destination, eq(destination.id, rule.destinationId))
+    .where(eq(rule.sourceId, sourceId))
+    .orderBy(rule.name);
+}

@@ -1,0 +1,59 @@
+/** A Neon project that is watched. */
+import { eq, isNull, sql } from "drizzle-orm";
+import { index, jsonb, text, uniqueIndex } from "drizzle-orm/pg-core";
+import { branchline, type Db } from "./db.ts";
+import { counter, instant, workColumns } from "./work.ts";
+
+export const source = branchline.table(
+  "source",
+  {
+    ...workColumns,
+    name: text("name").notNull(),
+    kind: text("kind").notNull(),
+    /** What makes it another source when it changes: host and project id. */
+    identity: text("identity").notNull(),
+    /** The block of the file, credentials as references. */
+    block: jsonb("block").notNull(),
+    /** Opaque, from `Source.moved`. */
+    cursor: text("cursor"),
+    /** The last complete list of branches. */
+    listedAt: instant("listed_at"),
+    /** Set when more branches vanished at once than is believed; deletes wait until confirmed. */
+    heldSince: instant("held_since"),
+    /** The revision of the last watch that took in a complete list: a higher one means a hint since. */
+    watchedRevision: counter("watched_revision"),
+    removedAt: instant("removed_at"),
+  },
+  (t) => [
+    uniqueIndex("source_name").on(t.name).where(sql`removed_at is null`),
+    index("source_due").on(t.dueAt).where(sql`due_at is not null`),
+  ],
+);
+
+export type SourceRow = typeof source.$inferSelect;
+
+export async function sourceById(db: Db, id: string): Promise<SourceRow | undefined> {
+  const [row] = await db.select().from(source).where(eq(source.id, id));
+  return row;
+}
+
+export async function liveSources(db: Db): Promise<SourceRow[]> {
+  return await db.select().from(source).where(isNull(source.removedAt)).orderBy(source.name);
+}
+
+/** Stores how far a watch has looked. `listed` says that a complete list was taken in. */
+export async function recordWatch(
+  db: Db,
+  id: string,
+  seen: { cursor: string; listed: boolean; held: boolean; revision?: number },
+): Promise<void> {
+  await db
+    .update(source)
+    .set({
+      cursor: seen.cursor,
+      ...(seen.listed ? { listedAt: sql`now()` } : {}),
+      ...(seen.revision === undefined ? {} : { watchedRevision: seen.revision }),
+      heldSince: seen.held ? sql`coalesce(${source.heldSince}, now())` : null,
+    })
+    .where(eq(source.id, id));
+}

@@ -1,0 +1,233 @@
+/** What people see of the state, page by page. Ids, names and states; there are no values to show. */
+import { type SQL, sql } from "drizzle-orm";
+import type { Code } from "../sync/errors.ts";
+import type { BindingState } from "../sync/model.ts";
+import type { Db } from "./db.ts";
+import type { EventOutcome } from "./event.ts";
+
+export interface PageQuery<Filter> {
+  readonly limit: number;
+  /** Id of the last item of the page before; null: the first page. */
+  readonly after: string | null;
+  readonly filter: Filter;
+}
+
+export interface PageOf<Item> {
+  readonly items: readonly Item[];
+  readonly next: string | null;
+}
+
+type Text = string | undefined;
+
+/** One query that serves both the list and the look at one: rows of `select` in a total order by `id`. */
+async function page<Row extends { id: string }>(
+  db: Db,
+  select: SQL,
+  where: readonly (SQL | null)[],
+  query: { limit: number; after: SQL | null; order: SQL },
+): Promise<PageOf<Row>> {
+  const conditions = [sql`true`, ...where, query.after].filter((part) => part !== null);
+  const result = await db.execute(
+    sql`${select} where ${sql.join(conditions, sql` and `)} order by ${query.order} limit ${query.limit + 1}`,
+  );
+  // The select above it is what gives the rows this shape.
+  const rows = result.rows as unknown as Row[];
+  const items = rows.slice(0, query.limit);
+  return { items, next: rows.length > query.limit ? (items.at(-1)?.id ?? null) : null };
+}
+
+const is = (column: SQL, value: Text): SQL | null => (value === undefined ? null : sql`${column} = ${value}`);
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+// ---------------------------------------------------------------- branches
+
+export interface BranchItem {
+  readonly id: string;
+  readonly source: string;
+  readonly name: string;
+  readonly neonId: string;
+  readonly default: boolean;
+  readonly protected: boolean;
+  readonly state: string;
+  readonly bindings: Partial<Record<BindingState, number>>;
+}
+
+const selectBranch = sql`
+  select b.id, s.name as source, b.name, b.neon_id as "neonId", b.is_default as "default",
+    b.is_protected as "protected", case when b.gone_at is null then b.state else 'gone' end as state,
+    coalesce((
+      select jsonb_object_agg(state, n) from (
+        select state, count(*)::int as n from branchline.binding where branch_id = b.id group by state
+      ) counted), '{}'::jsonb) as bindings
+  from branchline.branch b join branchline.source s on s.id = b.source_id`;
+
+export async function listBranches(
+  db: Db,
+  { limit, after, filter }: PageQuery<{ source?: Text; state?: Text; name?: Text }>,
+): Promise<PageOf<BranchItem> | null> {
+  if (after !== null && !UUID.test(after)) return null;
+  const state = filter.state;
+  const states =
+    state === undefined
+      ? null
+      : state === "gone"
+        ? sql`b.gone_at is not null`
+        : sql`b.gone_at is null and b.state = ${state}`;
+  return await page<BranchItem>(
+    db,
+    selectBranch,
+    [is(sql`s.name`, filter.source), is(sql`b.name`, filter.name), states],
+    { limit, after: after === null ? null : sql`b.id > ${after}::uuid`, order: sql`b.id` },
+  );
+}
+
+export async function getBranch(db: Db, id: string): Promise<BranchItem | null> {
+  const found = await page<BranchItem>(db, selectBranch, [sql`b.id = ${id}`], {
+    limit: 1,
+    after: null,
+    order: sql`b.id`,
+  });
+  return found.items[0] ?? null;
+}
+
+// ---------------------------------------------------------------- bindings
+
+export interface BindingItem {
+  readonly id: string;
+  readonly rule: string;
+  readonly branch: { readonly id: string; readonly name: string };
+  readonly destination: string;
+  readonly target: string | null;
+  readonly state: BindingState;
+  readonly since: string;
+  readonly wanted: number;
+  readonly applied: number;
+  readonly generation: number | null;
+  readonly code: Code | null;
+  readonly cause: string | null;
+  readonly next: string | null;
+  readonly warning: string | null;
+  readonly names: readonly string[];
+}
+
+const ISO = `YYYY-MM-DD"T"HH24:MI:SS.MS"Z"`;
+const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
+
+const selectBinding = sql`
+  select n.id, r.name as rule, jsonb_build_object('id', b.id, 'name', b.name) as branch,
+    d.name as destination, p.key as target, n.state, ${iso(sql`n.since`)} as since,
+    n.wanted::int as wanted, n.applied::int as applied,
+    (select case when count(*) = 1 then max(l.generation)::int end
+     from branchline.login l where l.id in (select value::uuid from jsonb_each_text(n.logins))) as generation,
+    n.code, n.cause, n.next, n.warning,
+    coalesce((select jsonb_agg(l.name order by l.name) from branchline.ledger l where l.binding_id = n.id),
+      '[]'::jsonb) as names
+  from branchline.binding n
+  join branchline.rule r on r.id = n.rule_id
+  join branchline.branch b on b.id = n.branch_id
+  join branchline.source s on s.id = b.source_id
+  join branchline.destination d on d.id = r.destination_id
+  left join branchline.place p on p.id = n.place_id`;
+
+export interface BindingFilter {
+  readonly source?: Text;
+  readonly rule?: Text;
+  readonly destination?: Text;
+  readonly branch?: Text;
+  readonly state?: Text;
+  readonly code?: Text;
+}
+
+export async function listBindings(
+  db: Db,
+  { limit, after, filter }: PageQuery<BindingFilter>,
+): Promise<PageOf<BindingItem> | null> {
+  if (after !== null && !UUID.test(after)) return null;
+  return await page<BindingItem>(
+    db,
+    selectBinding,
+    [
+      is(sql`s.name`, filter.source),
+      is(sql`r.name`, filter.rule),
+      is(sql`d.name`, filter.destination),
+      isBranch(filter.branch),
+      is(sql`n.state`, filter.state),
+      is(sql`n.code`, filter.code),
+    ],
+    { limit, after: after === null ? null : sql`n.id > ${after}::uuid`, order: sql`n.id` },
+  );
+}
+
+export async function getBinding(db: Db, id: string): Promise<BindingItem | null> {
+  const found = await page<BindingItem>(db, selectBinding, [sql`n.id = ${id}`], {
+    limit: 1,
+    after: null,
+    order: sql`n.id`,
+  });
+  return found.items[0] ?? null;
+}
+
+const isBranch = (branch: Text): SQL | null =>
+  branch === undefined ? null : sql`(b.id::text = ${branch} or b.name = ${branch})`;
+
+/** How many bindings are in each state, for the gauges. */
+export async function countStates(db: Db): Promise<Partial<Record<BindingState, number>>> {
+  const { rows } = await db.execute<{ state: BindingState; n: number }>(
+    sql`select state, count(*)::int as n from branchline.binding group by state`,
+  );
+  return Object.fromEntries(rows.map((row) => [row.state, row.n]));
+}
+
+// ---------------------------------------------------------------- events
+
+export interface EventItem {
+  readonly id: string;
+  readonly origin: string;
+  readonly kind: string;
+  readonly source: string | null;
+  readonly branch: string | null;
+  readonly receivedAt: string;
+  readonly outcome: EventOutcome;
+  readonly reason: string | null;
+}
+
+const selectEvent = sql`
+  select e.id::text as id, e.origin, e.kind, s.name as source, coalesce(b.name, e.subject->>'branch') as branch,
+    ${iso(sql`e.received_at`)} as "receivedAt", e.outcome, e.reason
+  from branchline.event e
+  left join branchline.source s on s.id = e.source_id
+  left join branchline.branch b on b.id = e.branch_id`;
+
+export interface EventFilter {
+  readonly origin?: Text;
+  readonly source?: Text;
+  readonly branch?: Text;
+  readonly state?: Text;
+}
+
+export async function listEvents(
+  db: Db,
+  { limit, after, filter }: PageQuery<EventFilter>,
+): Promise<PageOf<EventItem> | null> {
+  if (after !== null && !/^\d{1,15}$/.test(after)) return null;
+  return await page<EventItem>(
+    db,
+    selectEvent,
+    [
+      is(sql`e.origin`, filter.origin),
+      is(sql`s.name`, filter.source),
+      isBranch(filter.branch),
+      is(sql`e.outcome`, filter.state),
+    ],
+    { limit, after: after === null ? null : sql`e.id < ${after}::bigint`, order: sql`e.id desc` },
+  );
+}
+
+export async function getEvent(db: Db, id: string): Promise<EventItem | null> {
+  const found = await page<EventItem>(db, selectEvent, [sql`e.id = ${id}::bigint`], {
+    limit: 1,
+    after: null,
+    order: sql`e.id`,
+  });
+  return found.items[0] ?? null;
+}
