@@ -135,6 +135,10 @@ export interface LedgerEntry {
   readonly version: string | null;
   /** When the first write was claimed, by Postgres. */
   readonly claimedAt: Date;
-  /** False: claimed, and no answer recorded yet. */
+  /** False: claimed for a write or a delete, and no answer recorded yet. */
   readonly confirmed: boolean;
+  /** At least one write of this name has been recorded: it is ours whatever the last claim became. */
+  readonly written: boolean;
+  /** How often somebody else changed it within the last 24 hours. */
+  readonly drifts: number;
 }

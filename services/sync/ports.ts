@@ -111,6 +111,8 @@ export interface ObservedName {
   readonly mark: Mark | null;
   /** Set when something else owns it (an integration, a rotation): its name in words. */
   readonly foreign: string | null;
+  /** When the vendor says it was made; decides whether an unrecorded claim is ours where no mark fits. */
+  readonly createdAt?: Date | null;
 }
 
 /** What one target looks like now. Absent is absent; anything that could not be seen is said. */

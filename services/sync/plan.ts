@@ -1,0 +1,314 @@
+/**
+ * What to do at one place. Pure: an observation, a ledger and wishes in; changes and refusals out.
+ *
+ *   seen at the vendor      ours by ledger   wanted           result
+ *   ------------------      --------------   ------           ------
+ *   nothing, all shown      any              yes              put, create only
+ *   nothing, some hidden    no / yes         yes              put, create only / put
+ *   something               no               yes              skip not_owned, unless adopted
+ *   something, equal        yes              yes              nothing
+ *   something, not equal    yes              yes              put (create-only: skip policy)
+ *   something               yes              no               delete under mirror or when leaving
+ *   nothing, all shown      yes              no               forget
+ *   nothing, some hidden    yes              no               skip not_visible
+ *
+ * One refusal parks its whole binding: nothing of it is written.
+ */
+import type { LedgerEntry, Policy, Reason, RenderedVariable } from "./model.ts";
+import type { Change, Observation, ObservedName, Traits } from "./ports.ts";
+
+export interface Wish {
+  readonly bindingId: string;
+  readonly rule: string;
+  readonly policy: Policy;
+  readonly adopt: ReadonlySet<string>;
+  /** Empty for a binding that leaves. */
+  readonly variables: readonly RenderedVariable[];
+  /** Its names are to go: the branch is gone, or it has moved to another place. */
+  readonly leaving: boolean;
+}
+
+export interface PlanInput {
+  readonly traits: Traits;
+  readonly installation: string;
+  readonly observation: Observation;
+  readonly ledger: readonly LedgerEntry[];
+  /** Bindings that are dealt with now. Names of others at this place are left as they are. */
+  readonly wishes: readonly Wish[];
+  /** The place is unsettled and has waited long enough: write everything once more. */
+  readonly force: boolean;
+}
+
+export interface PlannedChange {
+  readonly bindingId: string;
+  readonly change: Change;
+}
+
+export interface Skip {
+  readonly bindingId: string;
+  readonly name: string;
+  readonly reason: Reason;
+  /** False: a note. True: parks the binding. */
+  readonly refuses: boolean;
+}
+
+export interface Plan {
+  readonly changes: readonly PlannedChange[];
+  /** Names that are as they should be; their version and fingerprint as seen. */
+  readonly equal: readonly { bindingId: string; name: string; fingerprint: string; version: string | null }[];
+  readonly skips: readonly Skip[];
+  /** Ledger entries whose names are gone and not wanted. */
+  readonly forget: readonly string[];
+  readonly drift: readonly { name: string; kind: "changed" | "lost" }[];
+}
+
+/** Unrecorded claims: a name made within this span after the claim is ours. The longest life of a request. */
+const CLAIM_WINDOW_MS = 60_000;
+/** So many drifts of one name within 24 hours, and someone else is writing it. */
+const DRIFTS_TO_PARK = 3;
+
+export function plan(input: PlanInput): Plan {
+  const out = {
+    changes: [] as PlannedChange[],
+    equal: [] as Plan["equal"][number][],
+    skips: [] as Skip[],
+    forget: [] as string[],
+    drift: [] as Plan["drift"][number][],
+  };
+  for (const wish of input.wishes) planBinding(input, wish, out);
+  limitCounts(input, out);
+  const refused = new Set(out.skips.filter((skip) => skip.refuses).map((skip) => skip.bindingId));
+  return { ...out, changes: out.changes.filter((planned) => !refused.has(planned.bindingId)) };
+}
+
+/**
+ * Atomic vendors may show a version without contents. That is enough while the version is the one that we
+ * wrote and nobody else's names are in it; else the contents must be read before anything is decided.
+ */
+export function needsContents(
+  input: Pick<PlanInput, "traits" | "observation" | "ledger"> & { shared: boolean },
+): boolean {
+  const { observation, ledger, shared } = input;
+  if (observation.contents || !observation.exists) return false;
+  const ours = ledger.length > 0 && ledger.every((e) => e.confirmed && e.version === observation.version);
+  return shared || !ours;
+}
+
+/** Whether what was seen differs from what the ledger says: what a sweep looks for. */
+export function drifted(
+  input: Pick<PlanInput, "traits" | "observation" | "ledger">,
+): readonly { name: string; kind: "changed" | "lost" }[] {
+  return input.ledger.flatMap((entry) => {
+    const kind = driftOf(input, entry);
+    return kind === null ? [] : [{ name: entry.name, kind }];
+  });
+}
+
+type Draft = { [K in keyof Plan]: Plan[K][number][] };
+
+function planBinding(input: PlanInput, wish: Wish, out: Draft): void {
+  const foreign = foreignPlace(input, wish);
+  for (const variable of wish.variables) {
+    const refusal = foreign ?? refuseVariable(input, variable);
+    if (refusal === null) planName(input, wish, variable, out);
+    else out.skips.push({ bindingId: wish.bindingId, name: variable.name, reason: refusal, refuses: true });
+  }
+  const wanted = new Set(wish.variables.map((variable) => variable.name));
+  for (const entry of input.ledger) {
+    if (entry.bindingId === wish.bindingId && !wanted.has(entry.name)) planRemoval(input, wish, entry, out);
+  }
+}
+
+function planName(input: PlanInput, wish: Wish, variable: RenderedVariable, out: Draft): void {
+  const { name, fingerprint } = variable;
+  const { bindingId } = wish;
+  const entry = input.ledger.find((e) => e.name === name);
+  const seen = find(input, name);
+  const drift = entry === undefined ? null : driftOf(input, entry);
+  if (drift !== null) out.drift.push({ name, kind: drift });
+
+  const refusal = refuseOverwrite(input, wish, variable, entry, seen) ?? refuseFight(input, entry, drift);
+  if (refusal !== null) {
+    out.skips.push({ bindingId, name, reason: refusal, refuses: true });
+  } else if (isEqual(input, entry, seen, variable)) {
+    out.equal.push({ bindingId, name, fingerprint, version: seen?.version ?? input.observation.version });
+  } else if (wish.policy === "create-only" && seen !== null && entry?.confirmed === true) {
+    const cause = `"${name}" exists and the rule only creates`;
+    const next = "Change the rule's policy to update it.";
+    out.skips.push({ bindingId, name, reason: { code: "policy", cause, next }, refuses: true });
+  } else {
+    const owned = entry !== undefined;
+    out.changes.push({ bindingId, change: { op: "put", ...variable, observed: seen, owned } });
+  }
+}
+
+/** Only ours: what Branchline did not create is not overwritten unless someone handed it over. */
+function refuseOverwrite(
+  input: PlanInput,
+  wish: Wish,
+  variable: RenderedVariable,
+  entry: LedgerEntry | undefined,
+  seen: ObservedName | null,
+): Reason | null {
+  const { name } = variable;
+  if (entry !== undefined && entry.bindingId !== wish.bindingId) {
+    const cause = `"${name}" belongs to another rule here`;
+    return { code: "policy", cause, next: "Give one of the two rules another name." };
+  }
+  if (seen === null || entry?.confirmed === true || wish.adopt.has(name)) return null;
+  const ours =
+    entry === undefined ? markedOurs(input, wish, seen) : claimIsOurs(input, entry, seen, variable);
+  if (ours) return null;
+  const next = `Adopt "${name}" in the rule, or choose another name.`;
+  return { code: "not_owned", cause: notOurs(name, seen), next };
+}
+
+/** Two writers: after the third change by somebody else we stop and say so. */
+function refuseFight(
+  input: PlanInput,
+  entry: LedgerEntry | undefined,
+  drift: "changed" | "lost" | null,
+): Reason | null {
+  if (entry === undefined || drift === null || input.force || entry.drifts + 1 < DRIFTS_TO_PARK) return null;
+  return {
+    code: "not_owned",
+    cause: `"${entry.name}" was changed by someone else ${DRIFTS_TO_PARK} times within 24 hours`,
+    next: "Find the other writer and stop one of the two, then resume the binding.",
+  };
+}
+
+function planRemoval(input: PlanInput, wish: Wish, entry: LedgerEntry, out: Draft): void {
+  const { name } = entry;
+  const { observation } = input;
+  const seen = find(input, name);
+  const refusal = refuseRemoval(input, wish, name, seen);
+  if (refusal !== null) {
+    out.skips.push({ bindingId: wish.bindingId, name, reason: refusal, refuses: false });
+  } else if (seen === null && observation.complete && (observation.contents || !observation.exists)) {
+    out.forget.push(name);
+  } else {
+    out.changes.push({ bindingId: wish.bindingId, change: { op: "delete", name, observed: seen } });
+  }
+}
+
+function refuseRemoval(input: PlanInput, wish: Wish, name: string, seen: ObservedName | null): Reason | null {
+  if (!wish.leaving && wish.policy !== "mirror") {
+    const cause = `"${name}" is no longer wanted and stays`;
+    return { code: "policy", cause, next: "Delete it by hand, or use the policy mirror." };
+  }
+  if (seen === null && !input.observation.complete) {
+    const cause = `not_visible: "${name}" is hidden from this credential`;
+    return { code: "forbidden", cause, next: "Give the credential the right to see it." };
+  }
+  if (seen !== null && (seen.foreign !== null || foreignMark(input, seen.mark))) {
+    return { code: "not_owned", cause: notOurs(name, seen), next: "Nothing: it is left alone." };
+  }
+  return null;
+}
+
+const find = ({ observation }: Pick<PlanInput, "observation">, name: string): ObservedName | null =>
+  observation.names.find((seen) => seen.name === name) ?? null;
+
+function isEqual(
+  input: PlanInput,
+  entry: LedgerEntry | undefined,
+  seen: ObservedName | null,
+  variable: RenderedVariable,
+): boolean {
+  if (input.force) return false;
+  if (seen?.fingerprint != null) return seen.fingerprint === variable.fingerprint && entry !== undefined;
+  if (entry === undefined || !entry.confirmed || entry.fingerprint !== variable.fingerprint) return false;
+  if (!input.observation.contents) {
+    return input.observation.exists && entry.version === input.observation.version;
+  }
+  return seen !== null && seen.version !== null && seen.version === entry.version;
+}
+
+function driftOf(
+  { observation }: Pick<PlanInput, "observation">,
+  entry: LedgerEntry,
+): "changed" | "lost" | null {
+  if (!entry.confirmed) return null;
+  if (!observation.contents) {
+    if (!observation.exists) return "lost";
+    return observation.version === entry.version ? null : "changed";
+  }
+  const seen = find({ observation }, entry.name);
+  if (seen === null) return observation.complete ? "lost" : null;
+  if (seen.fingerprint !== null) return seen.fingerprint === entry.fingerprint ? null : "changed";
+  return seen.version === entry.version ? null : "changed";
+}
+
+/** The secret as a whole is not ours to write: everything wanted there is refused for the same reason. */
+function foreignPlace(input: PlanInput, wish: Wish): Reason | null {
+  const { observation, ledger } = input;
+  if (!observation.exists || input.traits.grain !== "atomic") return null;
+  const next = "Choose another target, or adopt the names in the rule.";
+  if (observation.foreign !== null) {
+    return { code: "not_owned", cause: `the secret belongs to ${observation.foreign}`, next };
+  }
+  if (foreignMark(input, observation.mark)) {
+    return { code: "not_owned", cause: "the secret belongs to another installation", next };
+  }
+  const adopted = wish.adopt.size > 0 && wish.variables.every((variable) => wish.adopt.has(variable.name));
+  if (ledger.length > 0 || observation.mark !== null || adopted) return null;
+  return { code: "not_owned", cause: "the secret exists and was not made here", next };
+}
+
+function refuseVariable({ traits }: PlanInput, variable: RenderedVariable): Reason | null {
+  const why = traits.refuseName(variable.name);
+  if (why !== null) {
+    return { code: "invalid_secret", cause: `"${variable.name}": ${why}`, next: "Choose another name." };
+  }
+  if (variable.value.bytes > traits.limits.valueBytes) {
+    const cause = `"${variable.name}" has ${variable.value.bytes} bytes, the vendor takes ${traits.limits.valueBytes}`;
+    return { code: "invalid_secret", cause, next: "Choose a shorter form." };
+  }
+  return null;
+}
+
+/** Counts are known before the first write, so nobody finds out in the middle of a bundle. */
+function limitCounts({ traits, observation }: PlanInput, out: Draft): void {
+  const { names, bundleBytes } = traits.limits;
+  const puts = out.changes.flatMap(({ bindingId, change }) =>
+    change.op === "put" ? [{ bindingId, change }] : [],
+  );
+  const fresh = puts.filter(({ change }) => change.observed === null);
+  const bytes = puts.reduce((sum, { change }) => sum + change.value.bytes + change.name.length, 0);
+  const tooMany = names !== null && observation.names.length + fresh.length > names;
+  const tooBig = bundleBytes !== null && bytes > bundleBytes;
+  if (!tooMany && !tooBig) return;
+  const cause = tooMany
+    ? `there is room for ${names} names`
+    : `all values together may have ${bundleBytes} bytes`;
+  for (const { bindingId, change } of tooMany ? fresh : puts) {
+    const reason = { code: "limit_exceeded", cause, next: "Make room at the vendor." } as const;
+    out.skips.push({ bindingId, name: change.name, reason, refuses: true });
+  }
+}
+
+const foreignMark = (input: PlanInput, mark: ObservedName["mark"]): boolean =>
+  mark !== null && mark.installation !== input.installation;
+
+/** The mark outlives a lost ledger: what says in our own hand that this rule made it is ours. */
+const markedOurs = (input: PlanInput, wish: Wish, seen: ObservedName): boolean =>
+  seen.foreign === null && seen.mark?.installation === input.installation && seen.mark.rule === wish.rule;
+
+function claimIsOurs(
+  input: PlanInput,
+  entry: LedgerEntry,
+  seen: ObservedName,
+  variable: RenderedVariable,
+): boolean {
+  if (seen.foreign !== null || foreignMark(input, seen.mark)) return false;
+  if (seen.mark !== null || seen.fingerprint === variable.fingerprint) return true;
+  if (entry.written) return true;
+  if (input.traits.grain === "atomic") return input.observation.mark !== null;
+  const made = seen.createdAt?.getTime();
+  if (made === undefined) return false;
+  const claimed = entry.claimedAt.getTime();
+  return made >= claimed - input.traits.versionGrainMs - 1_000 && made <= claimed + CLAIM_WINDOW_MS;
+}
+
+const notOurs = (name: string, seen: ObservedName): string =>
+  seen.foreign === null ? `"${name}" exists and was not made here` : `"${name}" belongs to ${seen.foreign}`;

@@ -1,0 +1,346 @@
+/**
+ * One push: brings one place to what its bindings want. Read it from the top, it does what it says:
+ * observe, read, render, gate, prove, plan, guard, claim, apply, record.
+ *
+ * Observe comes before read, else compare-and-set could pass with an old value. The claim is on our disk
+ * before the first write, else a crash leaves a secret behind that nobody dares to touch. Record is last.
+ */
+import { asSyncError, SyncError } from "./errors.ts";
+import type { Fingerprinter } from "./fingerprint.ts";
+import { type GateInput, gate } from "./gate.ts";
+import { loginFingerprint, material } from "./material.ts";
+import type { LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
+import { drifted, needsContents, type Plan, plan, type Wish } from "./plan.ts";
+import type {
+  Applied,
+  BranchReading,
+  Change,
+  Claim,
+  Destination,
+  Exposure,
+  Fingerprint,
+  Observation,
+  Source,
+  Traits,
+} from "./ports.ts";
+import { render } from "./render.ts";
+
+export interface PushLogin extends LoginWanted {
+  readonly id: string;
+  readonly fingerprint: Fingerprint;
+  /** Somebody has logged in with exactly this fingerprint, pooled and direct. */
+  readonly proven: boolean;
+}
+
+export interface PushBinding {
+  readonly id: string;
+  readonly rule: Rule;
+  readonly wanted: number;
+  readonly applied: number;
+  /** Its names are to go from this place. */
+  readonly leaving: "no" | "branch-gone" | "moved";
+  readonly exposure: Exposure;
+  readonly sourceId: string;
+  readonly branch: {
+    readonly id: string;
+    readonly neonId: string;
+    readonly name: string;
+    readonly isDefault: boolean;
+    readonly isProtected: boolean;
+  };
+  readonly inherited: GateInput["inherited"];
+  readonly unread: GateInput["unread"];
+  readonly logins: readonly PushLogin[];
+}
+
+export interface PushInput {
+  readonly installation: string;
+  readonly traits: Traits;
+  readonly target: unknown;
+  readonly ledger: readonly LedgerEntry[];
+  readonly bindings: readonly PushBinding[];
+  /** The vendor's secret was last seen with names that are not ours. */
+  readonly shared: boolean;
+  /** Write everything once more, whatever is seen. */
+  readonly force: boolean;
+}
+
+export interface PushPorts {
+  readonly destination: Destination;
+  source(id: string): Source;
+  readonly fingerprint: Fingerprinter;
+  /** Logs in over the pooled and the direct host. */
+  prove(sourceId: string, login: LoginMaterial): Promise<void>;
+  recordProof(login: PushLogin): Promise<void>;
+  /** Throws if the lease is lost. Returns what to apply under. */
+  claim(changes: readonly { bindingId: string; change: Change }[], seen: Observation): Promise<Claim>;
+  /** Called between steps; a test or a trace listens. */
+  step?(name: StepName): void;
+}
+
+export const STEPS = [
+  "observe",
+  "read",
+  "render",
+  "gate",
+  "prove",
+  "plan",
+  "guard",
+  "claim",
+  "apply",
+] as const;
+export type StepName = (typeof STEPS)[number];
+
+/** What became of one binding at this place. */
+export type BindingOutcome =
+  | { readonly kind: "untouched" }
+  | { readonly kind: "done"; readonly warning: string | null; readonly removed: boolean }
+  /** The login has moved on since reconcile saw it: reconcile comes first. */
+  | { readonly kind: "superseded" }
+  | { readonly kind: "failed"; readonly error: SyncError };
+
+export interface AppliedChange {
+  readonly bindingId: string;
+  readonly change: Change;
+  readonly result: Applied;
+}
+
+export interface PushOutcome {
+  readonly bindings: ReadonlyMap<string, BindingOutcome>;
+  /** One per change that was tried, in order. */
+  readonly applied: readonly AppliedChange[];
+  readonly plan: Plan;
+  readonly shared: boolean;
+}
+
+/** Throws what concerns the whole place (observe, claim); what concerns a binding is in the outcome. */
+export async function push(input: PushInput, ports: PushPorts): Promise<PushOutcome> {
+  const outcomes = new Map<string, BindingOutcome>();
+  const seen = await observe(input, ports);
+  const due = input.bindings.filter((binding) => isDue(input, binding, seen));
+  const prepared = await prepare(input, ports, due, outcomes);
+
+  ports.step?.("plan");
+  const planned = plan({ ...input, observation: seen, wishes: prepared.map((p) => p.wish) });
+  for (const skip of planned.skips) {
+    if (skip.refuses && !failed(outcomes, skip.bindingId)) {
+      outcomes.set(skip.bindingId, { kind: "failed", error: refusal(planned, skip.bindingId) });
+    }
+  }
+  const guarded = await guard(input, ports, planned, outcomes);
+  const applied = await apply(input, ports, guarded, seen);
+  settle(prepared, applied, outcomes);
+  return { bindings: outcomes, applied, plan: planned, shared: holdsOthers(input, seen) };
+}
+
+async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
+  ports.step?.("observe");
+  const look = async (contents: boolean): Promise<Observation> => {
+    const [seen] = await ports.destination.observe([input.target], { contents });
+    if (seen === undefined) throw new SyncError("internal", "the adapter observed nothing");
+    return seen;
+  };
+  const seen = await look(input.shared);
+  return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
+}
+
+/** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
+function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {
+  if (input.force || binding.leaving !== "no" || binding.wanted > binding.applied) return true;
+  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
+  if (mine.some((entry) => !entry.confirmed)) return true;
+  return drifted({ observation, ledger: mine, traits: input.traits }).length > 0;
+}
+
+interface Prepared {
+  readonly binding: PushBinding;
+  readonly wish: Wish;
+  readonly warning: string | null;
+}
+
+/** Read, render, gate and prove, each binding by itself: one that fails holds up none of the others. */
+async function prepare(
+  input: PushInput,
+  ports: PushPorts,
+  due: readonly PushBinding[],
+  outcomes: Map<string, BindingOutcome>,
+): Promise<Prepared[]> {
+  ports.step?.("read");
+  const readings = new Map<string, Promise<BranchReading | null>>();
+  const read = (binding: PushBinding) => {
+    const roles = due
+      .filter((other) => other.branch.id === binding.branch.id)
+      .flatMap((other) => Object.values(other.rule.roles));
+    const { neonId } = binding.branch;
+    const reading =
+      readings.get(binding.branch.id) ?? ports.source(binding.sourceId).read(neonId, [...new Set(roles)]);
+    readings.set(binding.branch.id, reading);
+    return reading;
+  };
+  const prepared = await Promise.all(
+    due.map(async (binding): Promise<Prepared | null> => {
+      try {
+        if (binding.leaving !== "no") return { binding, wish: wishOf(binding, []), warning: null };
+        const reading = await read(binding);
+        if (reading === null) return superseded(outcomes, binding);
+        const logins = new Map<string, LoginMaterial>();
+        for (const login of binding.logins) {
+          const made = material(reading, login);
+          if (loginFingerprint(ports.fingerprint, made) !== login.fingerprint)
+            return superseded(outcomes, binding);
+          logins.set(login.alias, made);
+        }
+        ports.step?.("render");
+        const variables = render(binding.rule, logins, input.traits, ports.fingerprint);
+        ports.step?.("gate");
+        const passed = pass(binding);
+        await prove(binding, logins, ports);
+        return { binding, wish: wishOf(binding, variables), warning: passed };
+      } catch (thrown) {
+        outcomes.set(binding.id, { kind: "failed", error: asSyncError(thrown) });
+        return null;
+      }
+    }),
+  );
+  return prepared.filter((one) => one !== null);
+}
+
+function superseded(outcomes: Map<string, BindingOutcome>, binding: PushBinding): null {
+  outcomes.set(binding.id, { kind: "superseded" });
+  return null;
+}
+
+const wishOf = (binding: PushBinding, variables: Wish["variables"]): Wish => ({
+  bindingId: binding.id,
+  rule: binding.rule.name,
+  policy: binding.rule.policy,
+  adopt: new Set(binding.rule.adopt),
+  variables,
+  leaving: binding.leaving !== "no",
+});
+
+function pass(binding: PushBinding): string | null {
+  const { rule, exposure, inherited, unread, branch } = binding;
+  const { refusal: reason, warning } = gate({
+    rule,
+    exposure,
+    inherited,
+    unread,
+    branch: { branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected },
+  });
+  if (reason !== null) throw new SyncError(reason.code, reason.cause, { next: reason.next });
+  return warning;
+}
+
+async function prove(
+  binding: PushBinding,
+  logins: ReadonlyMap<string, LoginMaterial>,
+  ports: PushPorts,
+): Promise<void> {
+  if (binding.rule.proof === "never") return;
+  ports.step?.("prove");
+  await Promise.all(
+    binding.logins.map(async (login) => {
+      const made = logins.get(login.alias);
+      if (made === undefined || (login.proven && binding.rule.proof === "onChange")) return;
+      await ports.prove(binding.sourceId, made);
+      await ports.recordProof(login);
+    }),
+  );
+}
+
+/** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */
+async function guard(
+  input: PushInput,
+  ports: PushPorts,
+  planned: Plan,
+  outcomes: Map<string, BindingOutcome>,
+): Promise<Plan["changes"]> {
+  ports.step?.("guard");
+  const blocked = new Set<string>();
+  const deleting = new Set(planned.changes.filter((p) => p.change.op === "delete").map((p) => p.bindingId));
+  for (const binding of input.bindings) {
+    if (!deleting.has(binding.id) || binding.leaving !== "branch-gone") continue;
+    try {
+      if ((await ports.source(binding.sourceId).branch(binding.branch.neonId)) === null) continue;
+      outcomes.set(binding.id, { kind: "superseded" });
+    } catch (thrown) {
+      outcomes.set(binding.id, { kind: "failed", error: asSyncError(thrown) });
+    }
+    blocked.add(binding.id);
+  }
+  return planned.changes.filter((p) => !blocked.has(p.bindingId));
+}
+
+async function apply(
+  input: PushInput,
+  ports: PushPorts,
+  planned: Plan["changes"],
+  seen: Observation,
+): Promise<PushOutcome["applied"]> {
+  if (planned.length === 0) return [];
+  ports.step?.("claim");
+  const claim = await ports.claim(planned, seen);
+  ports.step?.("apply");
+  const changes = planned.map((p) => p.change);
+  const results = await ports.destination.apply(input.target, changes, claim).catch((thrown: unknown) => {
+    const error = asSyncError(thrown);
+    return changes.map(({ name }): Applied => ({ name, version: null, unsettled: error.ambiguous, error }));
+  });
+  return planned.map((p, index) => ({ ...p, result: results[index] ?? missing(p.change) }));
+}
+
+const missing = ({ name }: Change): Applied => ({
+  name,
+  version: null,
+  unsettled: true,
+  error: new SyncError("internal", `the adapter gave no result for "${name}"`),
+});
+
+/** A bundle is done as a whole or not at all. */
+function settle(
+  prepared: readonly Prepared[],
+  applied: PushOutcome["applied"],
+  outcomes: Map<string, BindingOutcome>,
+): void {
+  for (const { binding, warning } of prepared) {
+    if (outcomes.has(binding.id)) continue;
+    const mine = applied.filter((one) => one.bindingId === binding.id).map((one) => one.result);
+    const errors = mine.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]));
+    const [first] = errors;
+    if (first === undefined) {
+      outcomes.set(binding.id, { kind: "done", warning, removed: binding.leaving !== "no" });
+    } else {
+      const names = errors.map((one) => one.name);
+      const error = errors.length === mine.length ? first.error : partial(first.error, names);
+      outcomes.set(binding.id, { kind: "failed", error });
+    }
+  }
+}
+
+const failed = (outcomes: ReadonlyMap<string, BindingOutcome>, id: string): boolean =>
+  outcomes.get(id)?.kind === "failed";
+
+function refusal(planned: Plan, bindingId: string): SyncError {
+  const mine = planned.skips.filter((skip) => skip.refuses && skip.bindingId === bindingId);
+  const [first] = mine;
+  if (first === undefined) return new SyncError("internal", "refused without a reason");
+  const names = mine.map((skip) => skip.name);
+  const more = mine.length > 1 ? ` (and ${mine.length - 1} more: ${names.slice(1).join(", ")})` : "";
+  return new SyncError(first.reason.code, first.reason.cause + more, { next: first.reason.next, names });
+}
+
+const partial = (first: SyncError, names: readonly string[]): SyncError =>
+  new SyncError("partial", `${names.join(", ")}: ${first.message}`, {
+    ...first.where,
+    ...(first.next === undefined ? {} : { next: first.next }),
+    ...(first.retryAfterMs === undefined ? {} : { retryAfterMs: first.retryAfterMs }),
+    ambiguous: first.ambiguous,
+    names,
+  });
+
+function holdsOthers(input: PushInput, seen: Observation): boolean {
+  if (!seen.contents) return input.shared;
+  const ours = new Set(input.ledger.map((entry) => entry.name));
+  return input.traits.grain === "atomic" && seen.names.some((name) => !ours.has(name.name));
+}

@@ -1,0 +1,85 @@
+/** From rules and one branch to what is wanted where. Pure; `workers/reconcile.ts` reads and writes. */
+import { asSyncError, type SyncError } from "./errors.ts";
+import { loginsWanted } from "./material.ts";
+import type { LoginWanted, Rule } from "./model.ts";
+import { selectBranch } from "./patterns.ts";
+import type { DestinationAdapter, Exposure } from "./ports.ts";
+import { renderTarget } from "./templates.ts";
+
+export interface BranchView {
+  readonly id: string;
+  readonly name: string;
+  readonly default: boolean;
+  readonly protected: boolean;
+  readonly expiresAt: Date | null;
+  readonly createdAt: Date;
+  readonly parentName: string | null;
+  readonly annotations: Readonly<Record<string, string>>;
+}
+
+/** Where a rule wants a branch's strings to be. */
+export interface Aim {
+  readonly target: unknown;
+  /** The same place always gives the same string. */
+  readonly key: string;
+  readonly container: string;
+  readonly exposure: Exposure;
+}
+
+/** Whether the rule means this branch, now. */
+export function means(rule: Rule, branch: BranchView, now: Date): boolean {
+  return selectBranch(rule.branches, branch, now).matches;
+}
+
+/** Works out the target, or says why it cannot be (a template that does not resolve, a field unknown). */
+export function aim(
+  rule: Rule,
+  branch: BranchView,
+  destination: { readonly adapter: DestinationAdapter; readonly block: unknown },
+): Aim | SyncError {
+  try {
+    const { adapter, block } = destination;
+    const context = {
+      branch: { name: branch.name, id: branch.id },
+      source: { name: rule.source },
+      rule: { name: rule.name },
+    };
+    const target = adapter.parseTarget(block, renderTarget(rule.target, context));
+    return {
+      target,
+      key: adapter.place(target),
+      container: adapter.container(target),
+      // Nothing declared and nothing to derive it from: take it for the least trusted.
+      exposure: adapter.exposure(target) ?? rule.exposure ?? "development",
+    };
+  } catch (thrown) {
+    return asSyncError(thrown);
+  }
+}
+
+/**
+ * What `wanted` stands for, as text: while it stays, nothing has to be pushed. The logins' generations
+ * hold password and hosts, the revision holds everything that the user wrote.
+ */
+export function inputs(
+  revision: number,
+  key: string,
+  logins: readonly { readonly alias: string; readonly id: string; readonly generation: number }[],
+): string {
+  const parts = logins.map((login) => `${login.alias}=${login.id}@${login.generation}`).sort();
+  return JSON.stringify([revision, key, ...parts]);
+}
+
+/**
+ * The roles to ask Neon about. Of a production branch all that any rule names, whether or not one sends
+ * this branch anywhere: their passwords must be known to be recognised elsewhere.
+ */
+export function logins(
+  rules: readonly { readonly rule: Rule; readonly meant: boolean }[],
+  branch: Pick<BranchView, "default" | "protected">,
+): LoginWanted[] {
+  const production = branch.default || branch.protected;
+  const wanted = rules.filter(({ meant }) => meant || production).flatMap(({ rule }) => loginsWanted(rule));
+  const distinct = new Map(wanted.map((login) => [`${login.role}\n${login.database}`, login]));
+  return [...distinct.values()];
+}
