@@ -1,0 +1,29 @@
+import { type BindingRow, setLeaving, setState } from "../services/store/binding.ts";
+import type { Db } from "../services/store/db.ts";
+import { placesOf } from "../services/store/ledger.ts";
+import { ruleById } from "../services/store/rule.ts";
+
+/**
+ * Bindings whose branch is gone, or that no rule means any longer. By the rule's choice their names are
+ * taken away or stay behind. Returns the places where there is something to take away.
+ */
+export async function leave(
+  tx: Db,
+  bindings: readonly BindingRow[],
+  why: "branch-gone" | "no-longer-meant",
+): Promise<string[]> {
+  const due: string[] = [];
+  for (const binding of bindings) {
+    if (binding.state === "removed" || binding.state === "retained" || binding.leaving) continue;
+    const rule = await ruleById(tx, binding.ruleId);
+    const places = await placesOf(tx, binding.id);
+    const wish = rule?.definition;
+    const takeAway = why === "branch-gone" ? wish?.onBranchDelete === "delete" : wish?.policy === "mirror";
+    if (places.length === 0) await setState(tx, [binding.id], "removed");
+    else if (takeAway) {
+      await setLeaving(tx, binding.id);
+      due.push(...places);
+    } else await setState(tx, [binding.id], "retained");
+  }
+  return [...new Set(due)];
+}

@@ -1,0 +1,68 @@
+/** The worker half of a process: the dispatcher, and a worker for each kind of job. */
+import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
+import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
+import type { Handlers } from "../services/queue/jobs.ts";
+import { claimDue, nextDueInMs } from "../services/store/due.ts";
+import { type OnStep, pushPlace } from "./push.ts";
+import { reconcile } from "./reconcile.ts";
+import type { Runtime } from "./runtime.ts";
+import { sweep } from "./sweep.ts";
+import { watch } from "./watch.ts";
+
+export interface Running {
+  /** There may be something to do: looks at once. */
+  kick(): void;
+  /**
+   * No new work; what runs may finish within `graceMs`, then its requests are cut and its leases are left to
+   * lapse for others to take over.
+   */
+  stop(graceMs?: number): Promise<void>;
+}
+
+/** Turns due rows into jobs. Every process does, workers or not, so that a commit here is seen at once. */
+export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueConnection): Running {
+  const { database, settings, log } = runtime;
+  const onError = (error: unknown) => log.warn({ err: error }, "queue or database unavailable");
+  const queues = openQueues(queue, onError);
+  const dispatcher: Dispatcher = startDispatcher(
+    {
+      claim: async (kind) => await claimDue(database.db, kind, settings.sweepEveryMs),
+      nextInMs: async () => await nextDueInMs(database.db),
+    },
+    queues.enqueue,
+    onError,
+  );
+  return {
+    kick: dispatcher.kick,
+    stop: async () => {
+      await dispatcher.stop();
+      await queues.close();
+    },
+  };
+}
+
+const GRACE_MS = 15_000;
+
+export function startWorking(
+  runtime: Runtime,
+  queue: QueueConnection,
+  onStep?: OnStep,
+): Omit<Running, "kick"> {
+  const stopping = new AbortController();
+  const handlers: Handlers = {
+    watch: async (id) => await watch(runtime, id, stopping.signal),
+    reconcile: async (id) => await reconcile(runtime, id, stopping.signal),
+    push: async (id) => await pushPlace(runtime, id, stopping.signal, onStep),
+    sweep: async (id) => await sweep(runtime, id, stopping.signal),
+  };
+  const workers = startWorkers(queue, handlers, (error) => {
+    runtime.log.warn({ err: error }, "queue or database unavailable");
+  });
+  return {
+    stop: async (graceMs = GRACE_MS) => {
+      const cut = setTimeout(() => stopping.abort(), graceMs);
+      await workers.close();
+      clearTimeout(cut);
+    },
+  };
+}

@@ -1,0 +1,181 @@
+/** What is written down after a push: ledger, bindings, history, and when to come back. */
+import { type BindingWithAll, recordApplied, setState, setWarning } from "../services/store/binding.ts";
+import type { Db } from "../services/store/db.ts";
+import type { DestinationRow } from "../services/store/destination.ts";
+import { recordEvent } from "../services/store/event.ts";
+import { countDrift, forgetNames, recordName } from "../services/store/ledger.ts";
+import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
+import { recordPush } from "../services/store/push.ts";
+import { markDue } from "../services/store/work.ts";
+import { asSyncError, type SyncError } from "../services/sync/errors.ts";
+import { nextFor, verdict } from "../services/sync/outcome.ts";
+import type { DestinationAdapter } from "../services/sync/ports.ts";
+import type { PushInput, PushOutcome } from "../services/sync/push.ts";
+import type { Trace } from "./push.ts";
+import type { Outcome, Work } from "./run.ts";
+import type { Counted, Runtime } from "./runtime.ts";
+
+export interface PushContext {
+  readonly runtime: Runtime;
+  readonly row: PlaceRow;
+  readonly work: Work;
+  readonly destination: DestinationRow;
+  readonly adapter: DestinationAdapter;
+  readonly loaded: ReadonlyMap<string, BindingWithAll>;
+  readonly trace: Trace;
+  readonly counted: Counted;
+}
+
+export async function recordOutcome(
+  context: PushContext,
+  input: PushInput,
+  outcome: PushOutcome,
+): Promise<Outcome> {
+  const { row, work, adapter, runtime } = context;
+  const unsure = outcome.applied.some(({ result }) => result.unsettled) && !adapter.traits.compareAndSet;
+  const finished = outcome.applied.every(({ result }) => result.error === null);
+  await work.record(async (tx) => {
+    await recordNames(tx, row.id, outcome);
+    await recordBindings(context, tx, outcome);
+    await setPlaceSeen(tx, row.id, {
+      shared: outcome.shared,
+      settled: input.force && !unsure && finished,
+      finished,
+    });
+    if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
+    for (const { name, kind } of outcome.plan.drift) {
+      await recordEvent(tx, {
+        origin: "push",
+        kind: `drift.${kind}`,
+        subject: { destination: context.destination.name, place: row.key, name },
+        outcome: "processed",
+      });
+    }
+    await writeHistory(context, tx, outcome);
+  });
+  await reconcileSuperseded(context, outcome);
+  return conclude(context, outcome, unsure);
+}
+
+async function recordNames(tx: Db, placeId: string, outcome: PushOutcome): Promise<void> {
+  for (const { bindingId, change, result } of outcome.applied) {
+    if (result.error !== null) continue;
+    if (change.op === "delete") await forgetNames(tx, placeId, [change.name], bindingId);
+    else
+      await recordName(tx, placeId, change.name, {
+        fingerprint: change.fingerprint,
+        version: result.version,
+      });
+  }
+  for (const { name, fingerprint, version } of outcome.plan.equal) {
+    await recordName(tx, placeId, name, { fingerprint, version });
+  }
+  await forgetNames(tx, placeId, outcome.plan.forget);
+  await countDrift(
+    tx,
+    placeId,
+    outcome.plan.drift.map((drift) => drift.name),
+  );
+}
+
+async function recordBindings({ loaded, row }: PushContext, tx: Db, outcome: PushOutcome): Promise<void> {
+  for (const [id, what] of outcome.bindings) {
+    const entry = loaded.get(id);
+    if (entry === undefined) continue;
+    const { binding, rule } = entry;
+    if (what.kind === "failed") {
+      const { error } = what;
+      const { state } = verdict(error, row.attempts);
+      const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+      await setState(tx, [id], state, reason);
+    } else if (what.kind === "done" && what.removed) {
+      if (binding.leaving) await recordApplied(tx, id, binding.wanted, "removed");
+    } else if (what.kind === "done") {
+      await recordApplied(tx, id, binding.wanted, rule.orphanedAt === null ? "synced" : "orphaned");
+      await setWarning(tx, id, what.warning);
+    }
+  }
+}
+
+/** The login moved on between reconcile and push: look at the branch again. Only a hint, so outside. */
+async function reconcileSuperseded({ loaded, runtime }: PushContext, outcome: PushOutcome): Promise<void> {
+  const branches = [...outcome.bindings].flatMap(([id, what]) =>
+    what.kind === "superseded" ? (loaded.get(id)?.branch.id ?? []) : [],
+  );
+  await markDue(runtime.database.db, "branch", [...new Set(branches)]);
+}
+
+/** When to come back: the soonest that any binding, or a write that has to settle, asks for. */
+function conclude({ row, runtime, work }: PushContext, outcome: PushOutcome, unsure: boolean): Outcome {
+  const errors = [...outcome.bindings.values()].flatMap((what) =>
+    what.kind === "failed" ? [what.error] : [],
+  );
+  const soonest = errors
+    .map((error) => ({ error, dueInMs: verdict(error, row.attempts).dueInMs }))
+    .sort((a, b) => a.dueInMs - b.dueInMs)[0];
+  if (soonest !== undefined) return { kind: "failed", error: soonest.error };
+  if (unsure) return { kind: "done", dueInMs: runtime.settings.settleMs };
+  const settleIn = row.settleAt === null ? null : row.settleAt.getTime() - work.lease.now.getTime();
+  return { kind: "done", dueInMs: settleIn !== null && settleIn > 0 ? settleIn : null };
+}
+
+/** The place as a whole could not be pushed: every binding that was due says why. */
+export async function recordFailure(
+  context: PushContext,
+  input: PushInput,
+  thrown: unknown,
+): Promise<Outcome> {
+  const error = asSyncError(thrown);
+  const { state } = verdict(error, context.row.attempts);
+  const due = input.bindings.filter(
+    (binding) => binding.wanted > binding.applied || binding.leaving !== "no",
+  );
+  await context.work.record(async (tx) => {
+    const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+    await setState(
+      tx,
+      due.map((binding) => binding.id),
+      state,
+      reason,
+    );
+    await writeHistory(context, tx, null, error);
+  });
+  return { kind: "failed", error };
+}
+
+async function writeHistory(
+  { row, work, trace, counted, destination, runtime }: PushContext,
+  tx: Db,
+  outcome: PushOutcome | null,
+  failure?: SyncError,
+): Promise<void> {
+  const applied = outcome?.applied.filter(({ result }) => result.error === null) ?? [];
+  const written = applied.filter(({ change }) => change.op === "put").length;
+  const errors = [...(outcome?.bindings.values() ?? [])].flatMap((b) =>
+    b.kind === "failed" ? [b.error] : [],
+  );
+  const error = failure ?? errors[0] ?? null;
+  const word =
+    error !== null ? verdict(error, row.attempts).state : applied.length > 0 ? "synced" : "unchanged";
+  await recordPush(tx, {
+    placeId: row.id,
+    epoch: work.lease.epoch,
+    startedAt: trace.startedAt,
+    outcome: word,
+    code: error?.code ?? null,
+    cause: error?.message ?? null,
+    next: error === null ? null : nextFor(error),
+    written,
+    deleted: applied.length - written,
+    calls: counted.calls,
+    steps: trace.steps(),
+    bindings: [...(outcome?.bindings.keys() ?? [])],
+  });
+  const seconds = (Date.now() - trace.startedAt.getTime()) / 1000;
+  runtime.metrics.pushed({
+    destination: destination.name,
+    outcome: word,
+    code: error?.code ?? null,
+    seconds,
+  });
+}

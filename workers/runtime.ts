@@ -1,0 +1,141 @@
+/** What a process has in hand once it is set up: the database, the adapters, the keys. No globals. */
+import { readFileSync } from "node:fs";
+import { createIo } from "../services/http.ts";
+import type { Logger } from "../services/log.ts";
+import type { Metrics } from "../services/metrics.ts";
+import { openDial } from "../services/sources/dial.ts";
+import { createProver } from "../services/sources/proof.ts";
+import type { Database } from "../services/store/db.ts";
+import type { DestinationRow } from "../services/store/destination.ts";
+import type { SourceRow } from "../services/store/source.ts";
+import { pooledHost } from "../services/sync/connection-strings.ts";
+import { SyncError } from "../services/sync/errors.ts";
+import type { Fingerprinter } from "../services/sync/fingerprint.ts";
+import type { LoginMaterial } from "../services/sync/model.ts";
+import type {
+  Destination,
+  DestinationAdapter,
+  Io,
+  Prove,
+  ResolveCredential,
+  Source,
+  SourceAdapter,
+} from "../services/sync/ports.ts";
+
+export interface Settings {
+  /** Between two looks at a source at rest. */
+  readonly watchEveryMs: number;
+  /** Between two readings of a branch that nothing has announced: finds passwords changed by SQL. */
+  readonly rereadEveryMs: number;
+  /** Every place is compared with its ledger within this span. */
+  readonly sweepEveryMs: number;
+  /** A holder that says nothing for so long is taken for dead. */
+  readonly leaseMs: number;
+  /** Longest life of a request that was sent: after an ambiguous answer we wait so long and write again. */
+  readonly settleMs: number;
+}
+
+export const DEFAULT_SETTINGS: Settings = {
+  watchEveryMs: 30_000,
+  rereadEveryMs: 10 * 60_000,
+  sweepEveryMs: 60 * 60_000,
+  leaseMs: 30_000,
+  settleMs: 15_000,
+};
+
+export interface Runtime {
+  readonly database: Database;
+  /** Our id in marks at the vendors. */
+  readonly installation: string;
+  readonly fingerprint: Fingerprinter;
+  readonly destinations: ReadonlyMap<string, DestinationAdapter>;
+  readonly sources: ReadonlyMap<string, SourceAdapter>;
+  readonly resolve: ResolveCredential;
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** The dispatcher should look: something was committed. */
+  kick(): void;
+}
+
+/** A block as it lies in the database, as far as every kind of it is alike. */
+interface Network {
+  readonly privateNetwork?: boolean;
+  readonly caFile?: string;
+  readonly dial?: Parameters<typeof openDial>[0];
+}
+
+export interface Counted {
+  calls: number;
+}
+
+function openIo(runtime: Runtime, block: unknown, signal: AbortSignal, counted?: Counted): Io {
+  const network = block as Network;
+  return createIo({
+    signal,
+    fingerprint: (value) => runtime.fingerprint("value", value),
+    privateNetwork: network.privateNetwork ?? false,
+    ...(network.caFile === undefined ? {} : { ca: readFileSync(network.caFile, "utf8") }),
+    onCall: ({ vendor, operation, status, ms }) => {
+      if (counted !== undefined) counted.calls += 1;
+      runtime.metrics.called({ vendor, operation, status, seconds: ms / 1000 });
+    },
+  });
+}
+
+export function openSource(
+  runtime: Runtime,
+  row: Pick<SourceRow, "kind" | "block" | "name">,
+  signal: AbortSignal,
+): Source {
+  const adapter = runtime.sources.get(row.kind);
+  if (adapter === undefined) throw unknownKind("source", row.kind);
+  return adapter.open(row.block, runtime.resolve, openIo(runtime, row.block, signal));
+}
+
+export function destinationAdapter(runtime: Runtime, kind: string): DestinationAdapter {
+  const adapter = runtime.destinations.get(kind);
+  if (adapter === undefined) throw unknownKind("destination", kind);
+  return adapter;
+}
+
+export function openDestination(
+  runtime: Runtime,
+  row: Pick<DestinationRow, "kind" | "block">,
+  signal: AbortSignal,
+  counted?: Counted,
+): Destination {
+  const io = openIo(runtime, row.block, signal, counted);
+  return destinationAdapter(runtime, row.kind).open(row.block, runtime.resolve, io);
+}
+
+const provers = new Map<string, Prove>();
+const underWay = new Map<string, Promise<void>>();
+
+/**
+ * Logs in over the direct and the pooled host. Pushes of one branch to many places come at the same
+ * moment with the same login: they share one proof.
+ */
+export function openProof(runtime: Runtime, row: Pick<SourceRow, "block">, signal: AbortSignal) {
+  const { dial } = row.block as Network;
+  const dialled = JSON.stringify(dial ?? null);
+  const prove = provers.get(dialled) ?? createProver({ dial: () => openDial(dial) });
+  provers.set(dialled, prove);
+  return async (login: LoginMaterial): Promise<void> => {
+    const { role, database, password, port, endpoint } = login;
+    const key = runtime.fingerprint("login", password, endpoint.host, String(port), role, database, dialled);
+    const attempt = (host: string) => prove({ host, port, role, database, password }, signal);
+    const shared =
+      underWay.get(key) ??
+      Promise.all([attempt(endpoint.host), attempt(pooledHost(endpoint.host))])
+        .then(() => undefined)
+        .finally(() => underWay.delete(key));
+    underWay.set(key, shared);
+    await shared;
+  };
+}
+
+const unknownKind = (what: string, kind: string): SyncError =>
+  new SyncError("invalid_target", `this release knows no ${what} of kind "${kind}"`, {
+    next: "Run the release that the state was made with, or a newer one.",
+  });

@@ -1,0 +1,55 @@
+/** Compares the places of one container with their ledgers, by the cheapest listing the vendor has. */
+import { destinationById } from "../services/store/destination.ts";
+import { recordEvent } from "../services/store/event.ts";
+import { installationRow } from "../services/store/installation.ts";
+import { ledgerOf } from "../services/store/ledger.ts";
+import { placeById, placesOfContainer } from "../services/store/place.ts";
+import { markDue } from "../services/store/work.ts";
+import { asSyncError } from "../services/sync/errors.ts";
+import { drifted } from "../services/sync/plan.ts";
+import { destinationAdapter, openDestination, type Runtime } from "./runtime.ts";
+
+/**
+ * Reads only: a place that differs is made due, and the push finds out for itself. Never throws; a vendor
+ * that cannot be asked now is asked in the next round.
+ */
+export async function sweep(runtime: Runtime, placeId: string, stopping: AbortSignal): Promise<void> {
+  try {
+    await look(runtime, placeId, stopping);
+  } catch (thrown) {
+    runtime.log.warn({ err: asSyncError(thrown), place: placeId }, "sweep failed");
+  }
+}
+
+async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): Promise<void> {
+  const { db } = runtime.database;
+  const one = await placeById(db, placeId);
+  const destination = one && (await destinationById(db, one.destinationId));
+  if (one === undefined || destination === undefined || destination.removedAt !== null) return;
+  if ((await installationRow(db)).suspendedAt !== null || destination.suspendedAt !== null) return;
+  const { traits } = destinationAdapter(runtime, destination.kind);
+  const places = await placesOfContainer(db, one.destinationId, one.container);
+  const ledgers = await Promise.all(places.map(async (place) => await ledgerOf(db, place.id)));
+  const targets = places.map((place) => place.target);
+  const observations = await openDestination(runtime, destination, stopping).observe(targets, {
+    contents: false,
+  });
+
+  const due: string[] = [];
+  for (const [index, place] of places.entries()) {
+    const observation = observations[index];
+    const ledger = ledgers[index];
+    if (observation === undefined || ledger === undefined) continue;
+    const drift = drifted({ traits, observation, ledger });
+    if (drift.length === 0) continue;
+    due.push(place.id);
+    const subject = {
+      destination: destination.name,
+      place: place.key,
+      names: drift.map(({ name, kind }) => `${name} ${kind}`).join(", "),
+    };
+    await recordEvent(db, { origin: "sweep", kind: "drift", subject, outcome: "processed" });
+  }
+  await markDue(db, "place", due);
+  runtime.kick();
+}

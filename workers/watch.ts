@@ -1,0 +1,135 @@
+/** Looks at one source: which branches appeared, changed or went since the last look. */
+import {
+  type BranchFacts,
+  type BranchRow,
+  buryBranch,
+  countMissed,
+  insertBranch,
+  liveBranches,
+  updateBranch,
+} from "../services/store/branch.ts";
+import type { Db } from "../services/store/db.ts";
+import { lastEventId, recordEvent, settleEvents } from "../services/store/event.ts";
+import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
+import { primaryEndpoint } from "../services/sync/material.ts";
+import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
+import { match, tooManyGone } from "../services/sync/watch.ts";
+import { type Outcome, runWork, type Work } from "./run.ts";
+import { openSource, type Runtime } from "./runtime.ts";
+
+/** A branch that a complete list did not have: looked for again soon, since two lists are needed. */
+const SUSPECT_MS = 500;
+/** A complete list now and then even if no operation says so: a branch's expiry may leave none. */
+const LIST_EVERY = 10;
+
+export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
+  await runWork(runtime, "source", id, stopping, async (work) => {
+    const row = await sourceById(runtime.database.db, id);
+    if (row === undefined || row.removedAt !== null) return { kind: "done", dueInMs: null };
+    return await look(runtime, row, work);
+  });
+}
+
+async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outcome> {
+  const { db } = runtime.database;
+  const { watchEveryMs } = runtime.settings;
+  const upTo = await lastEventId(db);
+  const source = openSource(runtime, row, work.signal);
+  const moved = await source.moved(row.cursor);
+  const known = await liveBranches(db, row.id);
+  const suspects = known.some((branch) => branch.missed > 0);
+  const hinted = work.lease.revision !== row.watchedRevision;
+  const stale = row.listedAt === null || Date.now() - row.listedAt.getTime() > watchEveryMs * LIST_EVERY;
+
+  if (!moved.everything && moved.branchIds.size === 0 && !suspects && !hinted && !stale) {
+    await work.record(async (tx) => {
+      await recordWatch(tx, row.id, { cursor: moved.cursor, listed: false, held: row.heldSince !== null });
+      await settleEvents(tx, { sourceId: row.id }, upTo);
+    });
+    return { kind: "done", dueInMs: watchEveryMs };
+  }
+
+  const listed = await source.branches();
+  const { gone, missing } = await missingFrom(source, row, known, listed);
+  const held = row.heldSince !== null || tooManyGone(known.length, missing.length);
+  await work.record(async (tx) => {
+    await takeIn(tx, row, known, listed, moved);
+    await countMissed(
+      tx,
+      missing.map((branch) => branch.id),
+    );
+    if (!held) for (const branch of gone) await buryBranch(tx, branch);
+    if (held && row.heldSince === null) {
+      const reason = `${missing.length} of ${known.length} branches are missing at once`;
+      await recordEvent(tx, { origin: "watch", kind: "deletes.held", sourceId: row.id, reason });
+    }
+    const revision = work.lease.revision;
+    await recordWatch(tx, row.id, { cursor: moved.cursor, listed: true, held, revision });
+    await settleEvents(tx, { sourceId: row.id }, upTo);
+  });
+  const unsure = missing.length > gone.length && !held;
+  return { kind: "done", dueInMs: unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs };
+}
+
+/** Those that two complete lists lack, and that Neon says do not exist when asked for one by one. */
+async function missingFrom(
+  source: Source,
+  row: SourceRow,
+  known: readonly BranchRow[],
+  listed: readonly SourceBranch[],
+): Promise<{ gone: readonly BranchRow[]; missing: readonly BranchRow[] }> {
+  const { unmatched } = match(known, listed);
+  const gone: BranchRow[] = [];
+  if (row.heldSince !== null || tooManyGone(known.length, unmatched.length))
+    return { gone, missing: unmatched };
+  for (const branch of unmatched) {
+    if (branch.missed > 0 && (await source.branch(branch.neonId)) === null) gone.push(branch);
+  }
+  return { gone, missing: unmatched };
+}
+
+async function takeIn(
+  tx: Db,
+  row: SourceRow,
+  known: readonly BranchRow[],
+  listed: readonly SourceBranch[],
+  moved: Moved,
+): Promise<void> {
+  const { matched } = match(known, listed);
+  for (const seen of listed) {
+    const facts = factsOf(seen);
+    const before = matched.get(seen.id);
+    if (before === undefined) {
+      await insertBranch(tx, row.id, facts);
+      await recordEvent(tx, {
+        origin: "watch",
+        kind: "branch.appeared",
+        sourceId: row.id,
+        subject: { branch: seen.name, neonId: seen.id },
+        outcome: "processed",
+      });
+    } else {
+      const changed = before.facts !== facts.facts;
+      const dirty = moved.branchIds.has(seen.id) || moved.branchIds.has(before.neonId);
+      if (changed || dirty || before.missed > 0) await updateBranch(tx, before.id, facts, changed || dirty);
+    }
+  }
+}
+
+function factsOf(seen: SourceBranch): BranchFacts {
+  const endpoint = primaryEndpoint(seen);
+  const facts = {
+    neonId: seen.id,
+    endpointId: endpoint?.id ?? null,
+    host: endpoint?.host ?? null,
+    name: seen.name,
+    isDefault: seen.default,
+    isProtected: seen.protected,
+    parentNeonId: seen.parentId,
+    state: seen.state,
+    annotations: { ...seen.annotations },
+    neonCreatedAt: seen.createdAt,
+    expiresAt: seen.expiresAt,
+  };
+  return { ...facts, facts: JSON.stringify([facts, endpoint?.disabled ?? null]) };
+}
