@@ -1,0 +1,156 @@
+import { createHmac } from "node:crypto";
+import { type ApiDeps, createApi } from "../../../../services/api/app.ts";
+import { adminTokenOnly } from "../../../../services/api/auth.ts";
+import type { BindingFilter, BindingItem } from "../../../../services/api/bindings.ts";
+import type { BranchFilter, BranchItem } from "../../../../services/api/branches.ts";
+import type { EventFilter, EventItem } from "../../../../services/api/events.ts";
+import type { Ingested, Reader } from "../../../../services/api/ports.ts";
+import { createLogger } from "../../../../services/log.ts";
+import { createMetrics } from "../../../../services/metrics.ts";
+import { Secret } from "../../../../services/sync/secret.ts";
+import type { Hint, Ignored } from "../../../../services/webhooks/result.ts";
+
+export const TOKEN = "admin-token-of-a-test-0123456789";
+export const AUTHORIZED = { authorization: `Bearer ${TOKEN}` };
+export const NOW = Date.UTC(2026, 8, 1, 12);
+export const GITHUB_KEY = "github webhook secret";
+export const NEON_KEY = `whsec_${Buffer.alloc(32, 7).toString("base64")}`;
+
+/** Pages by position; `filter` names a field and the value it must have. */
+export function memoryReader<Item extends { id: string }, Filter extends object>(
+  items: readonly Item[],
+): Reader<Item, Filter> {
+  return {
+    list: async ({ limit, after, filter }) => {
+      const start = after === null ? 0 : Number(after);
+      if (!Number.isInteger(start)) return null;
+      const wanted = Object.entries(filter).filter(([, value]) => value !== undefined);
+      const matching = items.filter((item) =>
+        wanted.every(([name, value]) => JSON.stringify(item[name as keyof Item]) === JSON.stringify(value)),
+      );
+      const page = matching.slice(start, start + limit);
+      return { items: page, next: start + limit < matching.length ? String(start + limit) : null };
+    },
+    get: async (id) => items.find((item) => item.id === id) ?? null,
+  };
+}
+
+export const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+
+export const someBranch = (n: number, over: Partial<BranchItem> = {}): BranchItem => ({
+  id: uuid(n),
+  source: "shop",
+  name: `preview/${n}`,
+  neonId: `br-${n}`,
+  default: false,
+  protected: false,
+  state: "ready",
+  bindings: { synced: 2, parked: 1 },
+  ...over,
+});
+
+export const someBinding = (n: number, over: Partial<BindingItem> = {}): BindingItem => ({
+  id: uuid(n),
+  rule: "web-preview",
+  branch: { id: uuid(900), name: "preview/900" },
+  destination: "web",
+  target: "vercel:acme/shop-web/preview/900",
+  state: "parked",
+  since: "2026-09-01T12:00:00.000Z",
+  wanted: 3,
+  applied: 2,
+  generation: 2,
+  code: "forbidden",
+  cause: "the token may not write",
+  next: "Give it the permission.",
+  warning: null,
+  names: ["DATABASE_URL"],
+  ...over,
+});
+
+export const someEvent = (n: number, over: Partial<EventItem> = {}): EventItem => ({
+  id: String(n),
+  origin: "github",
+  kind: "push",
+  source: "shop",
+  branch: null,
+  receivedAt: "2026-09-01T12:00:00.000Z",
+  outcome: "processed",
+  reason: null,
+  ...over,
+});
+
+export interface Harness {
+  readonly app: ReturnType<typeof createApi>;
+  readonly deps: ApiDeps;
+  /** What reached `ingest`, in order. */
+  readonly ingested: (Hint | Ignored)[];
+  readonly logged: () => string;
+}
+
+/** The whole app on memory. `over` replaces ports. */
+export function harness(
+  over: Partial<Omit<ApiDeps, "webhooks">> & { webhooks?: Partial<ApiDeps["webhooks"]> } = {},
+): Harness {
+  const lines: string[] = [];
+  const ingested: (Hint | Ignored)[] = [];
+  const ingest = async (delivery: Hint | Ignored): Promise<Ingested> => {
+    ingested.push(delivery);
+    const ignored = "reason" in delivery;
+    return { id: "1", outcome: ignored ? "ignored" : "accepted", reason: ignored ? delivery.reason : null };
+  };
+  const deps: ApiDeps = {
+    log: createLogger({ level: "trace", destination: { write: (line) => lines.push(line) } }),
+    metrics: createMetrics(),
+    authenticate: adminTokenOnly(new Secret(TOKEN)),
+    probes: [],
+    branches: memoryReader<BranchItem, BranchFilter>([1, 2, 3].map((n) => someBranch(n))),
+    bindings: memoryReader<BindingItem, BindingFilter>([1, 2, 3].map((n) => someBinding(n))),
+    events: memoryReader<EventItem, EventFilter>([3, 2, 1].map((n) => someEvent(n))),
+    ...over,
+    webhooks: {
+      ingest,
+      secrets: { github: () => [new Secret(GITHUB_KEY)], neon: () => [new Secret(NEON_KEY)] },
+      now: () => NOW,
+      ...over.webhooks,
+    },
+  };
+  return { app: createApi(deps), deps, ingested, logged: () => lines.join("") };
+}
+
+export function githubHeaders(
+  body: string | Uint8Array,
+  event = "push",
+  key = GITHUB_KEY,
+): Record<string, string> {
+  return {
+    "content-type": "application/json",
+    "x-github-event": event,
+    "x-github-delivery": "72d3162e-cc78-11e3-81ab-4c9367dc0958",
+    "x-hub-signature-256": `sha256=${createHmac("sha256", key).update(body).digest("hex")}`,
+  };
+}
+
+export function neonHeaders(
+  body: string | Uint8Array,
+  seconds = NOW / 1_000,
+  key = NEON_KEY,
+): Record<string, string> {
+  const bytes = Buffer.from(key.slice("whsec_".length), "base64");
+  const signature = createHmac("sha256", bytes).update(`msg_1.${seconds}.`).update(body).digest("base64");
+  return {
+    "content-type": "application/json",
+    "webhook-id": "msg_1",
+    "webhook-timestamp": String(seconds),
+    "webhook-signature": `v1,${signature}`,
+  };
+}
+
+export const PUSH = JSON.stringify({
+  ref: "refs/heads/preview/login",
+  repository: { id: 7, full_name: "acme/shop" },
+});
+export const BRANCH_CREATED = JSON.stringify({
+  type: "branch.created",
+  data: { project_id: "wispy-butterfly-1", branch_id: "br-1" },
+});
