@@ -1,5 +1,14 @@
 CREATE SCHEMA IF NOT EXISTS "branchline";
 --> statement-breakpoint
+CREATE TABLE "branchline"."allowance" (
+	"account" text NOT NULL,
+	"name" text NOT NULL,
+	"booked_at" timestamp (6) with time zone[] DEFAULT '{}' NOT NULL,
+	"booked" integer[] DEFAULT '{}' NOT NULL,
+	"held_until" timestamp (6) with time zone,
+	CONSTRAINT "allowance_account_name_pk" PRIMARY KEY("account","name")
+);
+--> statement-breakpoint
 CREATE TABLE "branchline"."binding" (
 	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
 	"rule_id" uuid NOT NULL,

@@ -3,7 +3,7 @@ import type { Fingerprint } from "./ports.ts";
 import type { Secret } from "./secret.ts";
 
 /** What a fingerprint is of: the same text in two domains gives two fingerprints. */
-export type Domain = "value" | "password" | "login" | "inputs";
+export type Domain = "value" | "password" | "login" | "inputs" | "credential";
 
 export type Fingerprinter = (domain: Domain, ...parts: readonly (Secret | string)[]) => Fingerprint;
 

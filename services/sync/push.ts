@@ -7,13 +7,11 @@
  */
 import { asSyncError, SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
-import { type GateInput, gate } from "./gate.ts";
-import { loginFingerprint, material } from "./material.ts";
+import type { GateInput } from "./gate.ts";
 import type { LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
-import { drifted, needsContents, type Plan, plan, type Wish } from "./plan.ts";
+import { drifted, needsContents, type Plan, plan } from "./plan.ts";
 import type {
   Applied,
-  BranchReading,
   Change,
   Claim,
   Destination,
@@ -23,7 +21,7 @@ import type {
   Source,
   Traits,
 } from "./ports.ts";
-import { render } from "./render.ts";
+import { type Prepared, prepare } from "./prepare.ts";
 
 export interface PushLogin extends LoginWanted {
   readonly id: string;
@@ -150,103 +148,6 @@ function isDue(input: PushInput, binding: PushBinding, observation: Observation)
   const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
   if (mine.some((entry) => !entry.confirmed)) return true;
   return drifted({ observation, ledger: mine, traits: input.traits }).length > 0;
-}
-
-interface Prepared {
-  readonly binding: PushBinding;
-  readonly wish: Wish;
-  readonly warning: string | null;
-}
-
-/** Read, render, gate and prove, each binding by itself: one that fails holds up none of the others. */
-async function prepare(
-  input: PushInput,
-  ports: PushPorts,
-  due: readonly PushBinding[],
-  outcomes: Map<string, BindingOutcome>,
-): Promise<Prepared[]> {
-  ports.step?.("read");
-  const readings = new Map<string, Promise<BranchReading | null>>();
-  const read = (binding: PushBinding) => {
-    const roles = due
-      .filter((other) => other.branch.id === binding.branch.id)
-      .flatMap((other) => Object.values(other.rule.roles));
-    const { neonId } = binding.branch;
-    const reading =
-      readings.get(binding.branch.id) ?? ports.source(binding.sourceId).read(neonId, [...new Set(roles)]);
-    readings.set(binding.branch.id, reading);
-    return reading;
-  };
-  const prepared = await Promise.all(
-    due.map(async (binding): Promise<Prepared | null> => {
-      try {
-        if (binding.leaving !== "no") return { binding, wish: wishOf(binding, []), warning: null };
-        const reading = await read(binding);
-        if (reading === null) return superseded(outcomes, binding);
-        const logins = new Map<string, LoginMaterial>();
-        for (const login of binding.logins) {
-          const made = material(reading, login);
-          if (loginFingerprint(ports.fingerprint, made) !== login.fingerprint)
-            return superseded(outcomes, binding);
-          logins.set(login.alias, made);
-        }
-        ports.step?.("render");
-        const variables = render(binding.rule, logins, input.traits, ports.fingerprint);
-        ports.step?.("gate");
-        const passed = pass(binding);
-        await prove(binding, logins, ports);
-        return { binding, wish: wishOf(binding, variables), warning: passed };
-      } catch (thrown) {
-        outcomes.set(binding.id, { kind: "failed", error: asSyncError(thrown) });
-        return null;
-      }
-    }),
-  );
-  return prepared.filter((one) => one !== null);
-}
-
-function superseded(outcomes: Map<string, BindingOutcome>, binding: PushBinding): null {
-  outcomes.set(binding.id, { kind: "superseded" });
-  return null;
-}
-
-const wishOf = (binding: PushBinding, variables: Wish["variables"]): Wish => ({
-  bindingId: binding.id,
-  rule: binding.rule.name,
-  policy: binding.rule.policy,
-  adopt: new Set(binding.rule.adopt),
-  variables,
-  leaving: binding.leaving !== "no",
-});
-
-function pass(binding: PushBinding): string | null {
-  const { rule, exposure, inherited, unread, branch } = binding;
-  const { refusal: reason, warning } = gate({
-    rule,
-    exposure,
-    inherited,
-    unread,
-    branch: { branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected },
-  });
-  if (reason !== null) throw new SyncError(reason.code, reason.cause, { next: reason.next });
-  return warning;
-}
-
-async function prove(
-  binding: PushBinding,
-  logins: ReadonlyMap<string, LoginMaterial>,
-  ports: PushPorts,
-): Promise<void> {
-  if (binding.rule.proof === "never") return;
-  ports.step?.("prove");
-  await Promise.all(
-    binding.logins.map(async (login) => {
-      const made = logins.get(login.alias);
-      if (made === undefined || (login.proven && binding.rule.proof === "onChange")) return;
-      await ports.prove(binding.sourceId, made);
-      await ports.recordProof(login);
-    }),
-  );
 }
 
 /** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */

@@ -1,14 +1,15 @@
 /** A whole Branchline in this process: workers and queue on a real database, memory or sandbox vendors. */
-import { memorySource, type MemoryProject } from "../../services/sources/memory.ts";
+
 import { createMemoryDestination, type MemoryOptions } from "../../services/destinations/memory.ts";
 import { type MemoryStore, memoryStore } from "../../services/destinations/memory-store.ts";
 import { createLogger } from "../../services/log.ts";
+import { type MemoryProject, memorySource } from "../../services/sources/memory.ts";
 import { configure } from "../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../services/store/db.ts";
+import { type BindingItem, listBindings } from "../../services/store/views.ts";
 import { DEFAULT_CONNECTION, type Rule } from "../../services/sync/model.ts";
 import type { DestinationAdapter } from "../../services/sync/ports.ts";
 import { Secret } from "../../services/sync/secret.ts";
-import { listBindings, type BindingItem } from "../../services/store/views.ts";
 import { startDispatching, startWorking } from "../../workers/main.ts";
 import type { OnStep } from "../../workers/push.ts";
 import { DEFAULT_SETTINGS, type Runtime, type Settings } from "../../workers/runtime.ts";

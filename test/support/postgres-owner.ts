@@ -17,9 +17,9 @@ process.umask(Number(process.argv[2]));
 const { startPostgres } = await import(process.argv[1]);
 try {
   const { url, pid, dataDir, adopted } = await startPostgres(JSON.parse(process.argv[3]));
-  console.log(JSON.stringify({ url, pid, dataDir, adopted }));
+  process.stdout.write(JSON.stringify({ url, pid, dataDir, adopted }) + "\\n");
 } catch (error) {
-  console.log(JSON.stringify({ error: error.message }));
+  process.stdout.write(JSON.stringify({ error: error.message }) + "\\n");
 }
 process.stdin.resume().once("end", () => process.exit(0));
 `;

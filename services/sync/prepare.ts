@@ -1,0 +1,107 @@
+/** The first half of a push, for each binding by itself: read, render, gate, prove. */
+import { asSyncError, SyncError } from "./errors.ts";
+import { gate } from "./gate.ts";
+import { loginFingerprint, material } from "./material.ts";
+import type { LoginMaterial } from "./model.ts";
+import type { Wish } from "./plan.ts";
+import type { BranchReading } from "./ports.ts";
+import type { BindingOutcome, PushBinding, PushInput, PushPorts } from "./push.ts";
+import { render } from "./render.ts";
+
+/** A binding that may be planned: its values rendered, passed and proven. */
+export interface Prepared {
+  readonly binding: PushBinding;
+  readonly wish: Wish;
+  readonly warning: string | null;
+}
+
+/** Read, render, gate and prove, each binding by itself: one that fails holds up none of the others. */
+export async function prepare(
+  input: PushInput,
+  ports: PushPorts,
+  due: readonly PushBinding[],
+  outcomes: Map<string, BindingOutcome>,
+): Promise<Prepared[]> {
+  ports.step?.("read");
+  const readings = new Map<string, Promise<BranchReading | null>>();
+  const read = (binding: PushBinding) => {
+    const roles = due
+      .filter((other) => other.branch.id === binding.branch.id)
+      .flatMap((other) => Object.values(other.rule.roles));
+    const { neonId } = binding.branch;
+    const reading =
+      readings.get(binding.branch.id) ?? ports.source(binding.sourceId).read(neonId, [...new Set(roles)]);
+    readings.set(binding.branch.id, reading);
+    return reading;
+  };
+  const prepared = await Promise.all(
+    due.map(async (binding): Promise<Prepared | null> => {
+      try {
+        if (binding.leaving !== "no") return { binding, wish: wishOf(binding, []), warning: null };
+        const reading = await read(binding);
+        if (reading === null) return superseded(outcomes, binding);
+        const logins = new Map<string, LoginMaterial>();
+        for (const login of binding.logins) {
+          const made = material(reading, login);
+          if (loginFingerprint(ports.fingerprint, made) !== login.fingerprint)
+            return superseded(outcomes, binding);
+          logins.set(login.alias, made);
+        }
+        ports.step?.("render");
+        const variables = render(binding.rule, logins, input.traits, ports.fingerprint);
+        ports.step?.("gate");
+        const passed = pass(binding);
+        await prove(binding, logins, ports);
+        return { binding, wish: wishOf(binding, variables), warning: passed };
+      } catch (thrown) {
+        outcomes.set(binding.id, { kind: "failed", error: asSyncError(thrown) });
+        return null;
+      }
+    }),
+  );
+  return prepared.filter((one) => one !== null);
+}
+
+function superseded(outcomes: Map<string, BindingOutcome>, binding: PushBinding): null {
+  outcomes.set(binding.id, { kind: "superseded" });
+  return null;
+}
+
+const wishOf = (binding: PushBinding, variables: Wish["variables"]): Wish => ({
+  bindingId: binding.id,
+  rule: binding.rule.name,
+  policy: binding.rule.policy,
+  adopt: new Set(binding.rule.adopt),
+  variables,
+  leaving: binding.leaving !== "no",
+});
+
+function pass(binding: PushBinding): string | null {
+  const { rule, exposure, inherited, unread, branch } = binding;
+  const { refusal: reason, warning } = gate({
+    rule,
+    exposure,
+    inherited,
+    unread,
+    branch: { branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected },
+  });
+  if (reason !== null) throw new SyncError(reason.code, reason.cause, { next: reason.next });
+  return warning;
+}
+
+async function prove(
+  binding: PushBinding,
+  logins: ReadonlyMap<string, LoginMaterial>,
+  ports: PushPorts,
+): Promise<void> {
+  if (binding.rule.proof === "never") return;
+  ports.step?.("prove");
+  await Promise.all(
+    binding.logins.map(async (login) => {
+      const made = logins.get(login.alias);
+      if (made === undefined || (login.proven && binding.rule.proof === "onChange")) return;
+      await ports.prove(binding.sourceId, made);
+      await ports.recordProof(login);
+    }),
+  );
+}
