@@ -9,7 +9,7 @@ import { SyncError, type SyncErrorOptions } from "./sync/errors.ts";
 import type { Fingerprint, Io, OutgoingRequest, OutgoingResponse } from "./sync/ports.ts";
 import type { Secret } from "./sync/secret.ts";
 
-export { type CallContext, decodeJson, errorFromStatus, retryAfterMs } from "./http/answer.ts";
+export { type CallContext, decodeJson, errorFromStatus, retryAfterMs, throttledMs } from "./http/answer.ts";
 
 /** Version of this program, as vendors see it in `user-agent`. A test keeps it equal to package.json. */
 export const VERSION = "0.1.0";
@@ -39,6 +39,10 @@ export interface IoOptions {
   /** Deadline of requests that name none. Default 10 seconds. */
   readonly timeoutMs?: number;
   readonly onCall?: (call: Call) => void;
+  /** Resolves when the request may leave, which is not part of its deadline. Throws: it does not leave. */
+  readonly admit?: (request: OutgoingRequest) => Promise<void>;
+  /** Sees every answer before the adapter does. May not throw. */
+  readonly onAnswer?: (request: OutgoingRequest, response: OutgoingResponse) => Promise<void>;
 }
 
 /** What an adapter may do to the outside, for one piece of work. Contract: `Io` in sync/ports.ts. */
@@ -47,11 +51,13 @@ export function createIo(options: IoOptions): Io {
     signal: options.signal,
     fingerprint: options.fingerprint,
     async fetch(request) {
+      await options.admit?.(request);
       const started = performance.now();
       let status: number | null = null;
       try {
         const response = await exchange(options, request);
         status = response.status;
+        await options.onAnswer?.(request, response);
         return response;
       } finally {
         const { vendor, operation } = request;

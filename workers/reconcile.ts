@@ -1,31 +1,22 @@
 /** Reads one branch at Neon and raises `wanted` of every binding whose inputs moved. */
-import {
-  type BindingRow,
-  bindingsOfBranch,
-  ensureBinding,
-  raiseWanted,
-  setState,
-} from "../services/store/binding.ts";
+import { type BindingRow, bindingsOfBranch } from "../services/store/binding.ts";
 import { type BranchRow, branchById, markRead, successorIsDue } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
 import { lastEventId, settleEvents } from "../services/store/event.ts";
-import { formerPlaces } from "../services/store/ledger.ts";
-import { type LoginRow, recordLogin } from "../services/store/login.ts";
-import { ensurePlace } from "../services/store/place.ts";
+import { type LoginRow, recordLogins } from "../services/store/login.ts";
 import { type RuleWithDestination, rulesOf } from "../services/store/rule.ts";
 import { sourceById } from "../services/store/source.ts";
-import { takeOver } from "../services/store/succession.ts";
 import { markDue } from "../services/store/work.ts";
 import { SyncError } from "../services/sync/errors.ts";
-import { loginFingerprint, loginsWanted, material, passwordFingerprint } from "../services/sync/material.ts";
-import type { LoginMaterial } from "../services/sync/model.ts";
-import { nextFor } from "../services/sync/outcome.ts";
-import type { BranchReading, Fingerprint } from "../services/sync/ports.ts";
-import { type Aim, aim, inputs, logins, means } from "../services/sync/reconcile.ts";
+import { loginFingerprint, passwordFingerprint } from "../services/sync/material.ts";
+import type { LoginWanted } from "../services/sync/model.ts";
+import type { BranchReading } from "../services/sync/ports.ts";
+import { logins, means } from "../services/sync/reconcile.ts";
 import { leave } from "./leave.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
-import { destinationAdapter, openSource, type Runtime } from "./runtime.ts";
+import { openSource, type Runtime } from "./runtime.ts";
 import { viewOf } from "./view.ts";
+import { attempt, loginKey, want } from "./want.ts";
 
 /** How long a branch that is gone waits at a time for a successor that has not been read yet. */
 const SUCCESSION_MS = 250;
@@ -54,12 +45,15 @@ async function bury(runtime: Runtime, row: BranchRow, work: Work): Promise<Outco
 
 async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outcome> {
   const { db } = runtime.database;
-  const upTo = await lastEventId(db);
-  const source = await sourceById(db, row.sourceId);
+  const [upTo, source, bound, view, all] = await Promise.all([
+    lastEventId(db),
+    sourceById(db, row.sourceId),
+    bindingsOfBranch(db, row.id),
+    viewOf(db, row),
+    rulesOf(db, row.sourceId),
+  ]);
   if (source === undefined || source.removedAt !== null) return { kind: "done", dueInMs: null };
-  const bound = await bindingsOfBranch(db, row.id);
-  const view = await viewOf(db, row);
-  const rules = (await rulesOf(db, row.sourceId)).map((entry) => ({
+  const rules = all.map((entry) => ({
     ...entry,
     meant: inForce(entry, bound) && means(entry.rule.definition, view, new Date()),
   }));
@@ -81,10 +75,8 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
     // What Neon said may be older than a hint that came in meanwhile: then it does not count.
     const current = await branchById(tx, row.id);
     if (current?.revision !== work.lease.revision) return;
-    const known =
-      reading === null ? new Map<string, LoginRow>() : await recordLogins(runtime, tx, row, reading, wanted);
-    for (const entry of meant)
-      await want(runtime, tx, row, entry, aimOf(runtime, entry, view), reading, known);
+    const known = await recordAll(runtime, tx, row, reading, wanted);
+    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known });
     const unmeant = bound.filter((b) => !meant.some((entry) => entry.rule.id === b.ruleId));
     await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant"));
     await markRead(tx, row.id);
@@ -108,90 +100,23 @@ async function readBranch(
   return (await openSource(runtime, source, signal).read(row.neonId, roles)) ?? "gone";
 }
 
-const loginKey = (login: { role: string; database: string }): string => `${login.role}\n${login.database}`;
-
 /** Generations rise here and nowhere else. A login that cannot be made is not there; its rules will say why. */
-async function recordLogins(
+async function recordAll(
   runtime: Runtime,
   tx: Db,
   row: BranchRow,
-  reading: BranchReading,
-  wanted: readonly { alias: string; role: string; database: string }[],
-): Promise<Map<string, LoginRow>> {
-  const known = new Map<string, LoginRow>();
-  for (const login of wanted) {
-    const made = attempt(reading, login);
-    if (made instanceof SyncError) continue;
-    const fingerprint: Fingerprint = loginFingerprint(runtime.fingerprint, made);
-    const key = { branchId: row.id, role: login.role, database: login.database };
-    const seen = { fingerprint, passwordFingerprint: passwordFingerprint(runtime.fingerprint, made) };
-    known.set(loginKey(login), await recordLogin(tx, key, seen));
-  }
-  return known;
-}
-
-function attempt(reading: BranchReading, login: Parameters<typeof material>[1]): LoginMaterial | SyncError {
-  try {
-    return material(reading, login);
-  } catch (thrown) {
-    if (thrown instanceof SyncError) return thrown;
-    throw thrown;
-  }
-}
-
-function aimOf(
-  runtime: Runtime,
-  { rule, destination }: RuleWithDestination,
-  view: Parameters<typeof aim>[1],
-) {
-  const adapter = destinationAdapter(runtime, destination.kind);
-  return aim(rule.definition, view, { adapter, block: destination.block });
-}
-
-async function want(
-  runtime: Runtime,
-  tx: Db,
-  row: BranchRow,
-  { rule, destination }: RuleWithDestination,
-  aimed: Aim | SyncError,
   reading: BranchReading | null,
-  known: ReadonlyMap<string, LoginRow>,
-): Promise<void> {
-  const binding = await ensureBinding(tx, rule.id, row.id);
-  const needed = loginsWanted(rule.definition).map((login) => ({
-    ...login,
-    row: known.get(loginKey(login)),
-  }));
-  const lacking = needed.find((login) => login.row === undefined);
-  const problem = aimed instanceof SyncError ? aimed : lacking && reading && attempt(reading, lacking);
-  if (problem instanceof SyncError) {
-    const reason = { code: problem.code, cause: problem.message, next: nextFor(problem) };
-    await setState(tx, [binding.id], "parked", reason);
-    return;
-  }
-  if (aimed instanceof SyncError) return;
-  const found = needed.flatMap(({ alias, row: login }) => (login === undefined ? [] : [{ alias, ...login }]));
-  const text = inputs(rule.revision, aimed.key, found);
-  const back = binding.leaving || binding.state === "removed" || binding.state === "retained";
-  const waits =
-    binding.state === "parked" && (binding.code === "source_unready" || binding.code === "policy");
-  if (binding.inputs === text && !back && !waits) return;
-
-  const placeId = await ensurePlace(tx, {
-    destinationId: destination.id,
-    key: aimed.key,
-    container: aimed.container,
-    target: aimed.target,
-    sweepEveryMs: runtime.settings.sweepEveryMs,
+  wanted: readonly LoginWanted[],
+): Promise<Map<string, LoginRow>> {
+  if (reading === null) return new Map();
+  const seen = wanted.flatMap(({ alias, role, database }) => {
+    const made = attempt(reading, { alias, role, database });
+    if (made instanceof SyncError) return [];
+    const fingerprint = loginFingerprint(runtime.fingerprint, made);
+    return [
+      { role, database, fingerprint, passwordFingerprint: passwordFingerprint(runtime.fingerprint, made) },
+    ];
   });
-  const adapter = destinationAdapter(runtime, destination.kind);
-  const names = Object.keys(rule.definition.variables).map((name) => adapter.traits.normaliseName(name));
-  await takeOver(tx, placeId, names, binding.id);
-  await raiseWanted(tx, binding.id, {
-    placeId,
-    inputs: text,
-    logins: Object.fromEntries(found.map((login) => [login.alias, login.id])),
-    leaving: false,
-  });
-  await markDue(tx, "place", [placeId, ...(await formerPlaces(tx, binding.id, placeId))]);
+  const rows = await recordLogins(tx, row.id, seen);
+  return new Map(rows.map((login) => [loginKey(login), login]));
 }

@@ -5,6 +5,7 @@ import type { Logger } from "../services/log.ts";
 import type { Metrics } from "../services/metrics.ts";
 import { openDial } from "../services/sources/dial.ts";
 import { createProver } from "../services/sources/proof.ts";
+import type { Allowance } from "../services/store/allowance.ts";
 import type { Database } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import type { SourceRow } from "../services/store/source.ts";
@@ -54,6 +55,8 @@ export interface Runtime {
   readonly settings: Settings;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** What vendors allow, shared with all other processes. */
+  readonly allowance: Allowance;
   /** The dispatcher should look: something was committed. */
   kick(): void;
 }
@@ -69,9 +72,17 @@ export interface Counted {
   calls: number;
 }
 
-function openIo(runtime: Runtime, block: unknown, signal: AbortSignal, counted?: Counted): Io {
+function openIo(
+  runtime: Runtime,
+  adapter: Pick<SourceAdapter, "limits">,
+  block: unknown,
+  signal: AbortSignal,
+  counted?: Counted,
+): Io {
   const network = block as Network;
+  const limits = adapter.limits?.(block, (ref) => runtime.fingerprint("credential", runtime.resolve(ref)));
   return createIo({
+    ...(limits === undefined ? {} : runtime.allowance.open(limits, signal)),
     signal,
     fingerprint: (value) => runtime.fingerprint("value", value),
     privateNetwork: network.privateNetwork ?? false,
@@ -90,7 +101,7 @@ export function openSource(
 ): Source {
   const adapter = runtime.sources.get(row.kind);
   if (adapter === undefined) throw unknownKind("source", row.kind);
-  return adapter.open(row.block, runtime.resolve, openIo(runtime, row.block, signal));
+  return adapter.open(row.block, runtime.resolve, openIo(runtime, adapter, row.block, signal));
 }
 
 export function destinationAdapter(runtime: Runtime, kind: string): DestinationAdapter {
@@ -105,8 +116,9 @@ export function openDestination(
   signal: AbortSignal,
   counted?: Counted,
 ): Destination {
-  const io = openIo(runtime, row.block, signal, counted);
-  return destinationAdapter(runtime, row.kind).open(row.block, runtime.resolve, io);
+  const adapter = destinationAdapter(runtime, row.kind);
+  const io = openIo(runtime, adapter, row.block, signal, counted);
+  return adapter.open(row.block, runtime.resolve, io);
 }
 
 const provers = new Map<string, Prove>();

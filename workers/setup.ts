@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Logger } from "../services/log.ts";
 import { createMetrics } from "../services/metrics.ts";
+import { openAllowance } from "../services/store/allowance.ts";
 import type { Database } from "../services/store/db.ts";
 import { databaseIdentity, ensureInstallation, suspendAll } from "../services/store/installation.ts";
 import { countStates } from "../services/store/views.ts";
@@ -40,5 +41,11 @@ export async function setup(options: SetupOptions): Promise<Omit<Runtime, "kick"
   const metrics = createMetrics({ process: true });
   metrics.beforeScrape(async () => metrics.bindings(await countStates(database.db)));
   const { masterKey: _, ...rest } = options;
-  return { ...rest, installation: installation.id, fingerprint: createFingerprinter(key), metrics };
+  return {
+    ...rest,
+    installation: installation.id,
+    fingerprint: createFingerprinter(key),
+    metrics,
+    allowance: openAllowance(database.db),
+  };
 }

@@ -33,10 +33,9 @@ export async function watch(runtime: Runtime, id: string, stopping: AbortSignal)
 async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outcome> {
   const { db } = runtime.database;
   const { watchEveryMs } = runtime.settings;
-  const upTo = await lastEventId(db);
   const source = openSource(runtime, row, work.signal);
+  const [upTo, known] = await Promise.all([lastEventId(db), liveBranches(db, row.id)]);
   const moved = await source.moved(row.cursor);
-  const known = await liveBranches(db, row.id);
   const suspects = known.some((branch) => branch.missed > 0);
   const hinted = work.lease.revision !== row.watchedRevision;
   const stale = row.listedAt === null || Date.now() - row.listedAt.getTime() > watchEveryMs * LIST_EVERY;

@@ -1,12 +1,22 @@
 CREATE SCHEMA IF NOT EXISTS "branchline";
 --> statement-breakpoint
 CREATE TABLE "branchline"."allowance" (
-	"account" text NOT NULL,
-	"name" text NOT NULL,
-	"booked_at" timestamp (6) with time zone[] DEFAULT '{}' NOT NULL,
-	"booked" integer[] DEFAULT '{}' NOT NULL,
-	"held_until" timestamp (6) with time zone,
-	CONSTRAINT "allowance_account_name_pk" PRIMARY KEY("account","name")
+	"account" text PRIMARY KEY NOT NULL,
+	"books" json NOT NULL,
+	"revision" uuid NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "branchline"."audit" (
+	"seq" bigint PRIMARY KEY NOT NULL,
+	"at" timestamp (6) with time zone NOT NULL,
+	"actor" text NOT NULL,
+	"action" text NOT NULL,
+	"object" text NOT NULL,
+	"request_id" text,
+	"source_address" text,
+	"details" jsonb NOT NULL,
+	"previous" text NOT NULL,
+	"hash" text NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "branchline"."binding" (
@@ -65,6 +75,7 @@ CREATE TABLE "branchline"."destination" (
 	"name" text NOT NULL,
 	"kind" text NOT NULL,
 	"block" jsonb NOT NULL,
+	"account" text,
 	"in_flight" integer NOT NULL,
 	"suspended_at" timestamp (6) with time zone,
 	"removed_at" timestamp (6) with time zone
@@ -101,6 +112,7 @@ CREATE TABLE "branchline"."ledger" (
 	"fingerprint" text,
 	"version" text,
 	"claimed_at" timestamp (6) with time zone DEFAULT now() NOT NULL,
+	"claims" text[] DEFAULT '{}' NOT NULL,
 	"confirmed" boolean DEFAULT false NOT NULL,
 	"written_at" timestamp (6) with time zone,
 	"drifts" integer DEFAULT 0 NOT NULL,
@@ -209,6 +221,8 @@ ALTER TABLE "branchline"."place" ADD CONSTRAINT "place_destination_id_destinatio
 ALTER TABLE "branchline"."push" ADD CONSTRAINT "push_place_id_place_id_fk" FOREIGN KEY ("place_id") REFERENCES "branchline"."place"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."rule" ADD CONSTRAINT "rule_source_id_source_id_fk" FOREIGN KEY ("source_id") REFERENCES "branchline"."source"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."rule" ADD CONSTRAINT "rule_destination_id_destination_id_fk" FOREIGN KEY ("destination_id") REFERENCES "branchline"."destination"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+CREATE INDEX "audit_at" ON "branchline"."audit" USING btree ("at");--> statement-breakpoint
+CREATE INDEX "audit_object" ON "branchline"."audit" USING btree ("object");--> statement-breakpoint
 CREATE UNIQUE INDEX "binding_identity" ON "branchline"."binding" USING btree ("rule_id","branch_id");--> statement-breakpoint
 CREATE INDEX "binding_place" ON "branchline"."binding" USING btree ("place_id");--> statement-breakpoint
 CREATE INDEX "binding_branch" ON "branchline"."binding" USING btree ("branch_id");--> statement-breakpoint

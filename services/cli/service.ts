@@ -1,10 +1,11 @@
 /** A running Branchline: API, workers, or both, on one database. `serve` and `demo` are made of it. */
 import { startDispatching, startWorking } from "../../workers/main.ts";
-import { DEFAULT_SETTINGS, type Runtime, type Settings } from "../../workers/runtime.ts";
+import { DEFAULT_SETTINGS, openSource, type Runtime, type Settings } from "../../workers/runtime.ts";
 import { setup } from "../../workers/setup.ts";
 import type { ApiDeps } from "../api/app.ts";
 import { adminTokenOnly } from "../api/auth.ts";
 import { serveListeners } from "../api/listeners.ts";
+import { createReveal } from "../api/reveal.ts";
 import { createIngest, probes, readers } from "../api/store.ts";
 import { type EnvironmentVariables, resolveReference } from "../config.ts";
 import { destinations } from "../destinations/index.ts";
@@ -15,7 +16,7 @@ import { sourceAdapters } from "../sources/index.ts";
 import { configure } from "../store/configure.ts";
 import { openDatabase } from "../store/db.ts";
 import { migrate } from "../store/migrate.ts";
-import type { DestinationAdapter } from "../sync/ports.ts";
+import type { CredentialRef, DestinationAdapter } from "../sync/ports.ts";
 import type { Secret } from "../sync/secret.ts";
 
 export interface ServiceOptions {
@@ -72,7 +73,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       settings: { ...DEFAULT_SETTINGS, ...settingsOf(configuration), ...options.settings },
       log,
     });
-    if (configuration !== null) await configure(database.db, declared(configuration));
+    if (configuration !== null) await configure(database.db, declared(configuration, prepared));
     const queue = options.redisUrl === null ? { postgres: database.pool } : { redisUrl: options.redisUrl };
     const dispatching = startDispatching(prepared, queue);
     closing.push(() => dispatching.stop());
@@ -107,6 +108,10 @@ function apiDeps({ adminToken, configuration, environment, log }: ServiceOptions
     authenticate: adminTokenOnly(adminToken),
     probes: probes(runtime.database),
     ...readers(runtime.database),
+    reveal: createReveal({
+      db: runtime.database.db,
+      open: (row, signal) => openSource(runtime, row, signal),
+    }),
     webhooks: {
       ingest: createIngest({
         database: runtime.database,
@@ -127,10 +132,21 @@ const settingsOf = (configuration: Configuration | null): Partial<Settings> => (
 });
 
 /** The file in the store's terms. */
-function declared({ sources, destinations: blocks, rules }: Configuration): Parameters<typeof configure>[1] {
+function declared(
+  { sources, destinations: blocks, rules }: Configuration,
+  { fingerprint, resolve }: Pick<Runtime, "fingerprint" | "resolve">,
+): Parameters<typeof configure>[1] {
   return {
     sources: sources.map((one) => ({ ...one, identity: identityOf(one) })),
-    destinations: blocks.map((one) => ({ ...one, inFlight: inFlightOf(one) })),
+    destinations: blocks.map((one) => {
+      const adapter = destinations.get(one.kind);
+      const identify = (ref: CredentialRef) => fingerprint("credential", resolve(ref));
+      return {
+        ...one,
+        account: adapter?.limits?.(one.block, identify).account ?? null,
+        inFlight: inFlightOf(one.block, adapter),
+      };
+    }),
     rules,
   };
 }
@@ -140,7 +156,8 @@ function identityOf({ kind, block }: Configuration["sources"][number]): string {
   return adapter === undefined ? kind : adapter.identity(block);
 }
 
-function inFlightOf({ kind }: Configuration["destinations"][number]): number {
-  const adapter: DestinationAdapter | undefined = destinations.get(kind);
-  return adapter?.traits.inFlight ?? 1;
+/** What the block says, if its kind lets it say something, else what the vendor is known to take. */
+function inFlightOf(block: unknown, adapter: DestinationAdapter | undefined): number {
+  const said = (block as { maxInFlight?: number }).maxInFlight;
+  return said ?? adapter?.traits.inFlight ?? 1;
 }

@@ -26,6 +26,7 @@ import type {
 import { Secret } from "../sync/secret.ts";
 import { AwsCalls, type Described } from "./aws-calls.ts";
 import { isAws } from "./aws-errors.ts";
+import { awsLimits } from "./aws-limits.ts";
 import {
   type ApplyContext,
   applyToSecret,
@@ -124,6 +125,7 @@ export const awsSecretsManager: DestinationAdapter<AwsBlock, AwsTarget> = {
   place: placeOf,
   container: placeOf,
   exposure: () => null,
+  limits: awsLimits,
   open: (options, credential, io) => new AwsSecretsManager(options, credential, io),
 };
 

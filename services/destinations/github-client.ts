@@ -1,4 +1,4 @@
-/** GitHub's REST API as we need it: authorisation, moved repositories, pages, and writes one at a time. */
+/** GitHub's REST API as we need it: authorisation, moved repositories, and pages. */
 import type { z } from "zod";
 import { type CallContext, decodeJson } from "../http.ts";
 import { SyncError } from "../sync/errors.ts";
@@ -6,7 +6,6 @@ import type { Io, OutgoingResponse } from "../sync/ports.ts";
 import type { Secret } from "../sync/secret.ts";
 import { API_HEADERS, type GitHubAuth, type Narrowing } from "./github-auth.ts";
 import { githubError } from "./github-errors.ts";
-import { takeTurn } from "./github-pace.ts";
 import type { GitHubTarget } from "./github-target.ts";
 
 export interface GitHubCall {
@@ -25,9 +24,6 @@ export interface GitHubClientOptions {
   readonly scope: GitHubTarget["scope"];
   readonly auth: GitHubAuth;
   readonly io: Io;
-  readonly writeSpacingMs: number;
-  /** Whose writes are spaced together. */
-  readonly account: string;
 }
 
 /** Old address to id of repositories that were renamed or transferred, for the life of the process. */
@@ -88,8 +84,7 @@ export class GitHubClient {
   // -------------------------------------------------------------- one request
 
   async #once(call: GitHubCall, token: Secret): Promise<OutgoingResponse> {
-    const { api, io, account, writeSpacingMs } = this.#options;
-    if (call.method !== "GET") await takeTurn(account, writeSpacingMs, io.signal);
+    const { api, io } = this.#options;
     const search = new URLSearchParams(call.query).toString();
     const path = call.root === true ? call.path : `${this.#base()}${call.path}`;
     return await io.fetch({

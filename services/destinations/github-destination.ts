@@ -125,15 +125,11 @@ export class GitHubDestination implements Destination<GitHubTarget> {
   // -------------------------------------------------------------- account
 
   #client(target: GitHubTarget): GitHubClient {
-    const { api, app, token, writeSpacingMs } = this.#block;
-    const account = JSON.stringify([api, app?.installation ?? token?.ref]);
     return new GitHubClient({
-      api,
+      api: this.#block.api,
       scope: target.scope,
       auth: this.#auth,
       io: this.#io,
-      writeSpacingMs,
-      account,
     });
   }
 

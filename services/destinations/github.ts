@@ -17,6 +17,7 @@
  */
 import type { DestinationAdapter } from "../sync/ports.ts";
 import { GitHubDestination } from "./github-destination.ts";
+import { githubLimits } from "./github-limits.ts";
 import {
   type GitHubBlock,
   type GitHubTarget,
@@ -50,6 +51,7 @@ export const github: DestinationAdapter<GitHubBlock, GitHubTarget> = {
   place: githubPlace,
   container: githubPlace,
   exposure: githubExposure,
+  limits: githubLimits,
   open: (block, credential, io) => new GitHubDestination(block, credential, io),
 };
 

@@ -122,6 +122,11 @@ export const vault: DestinationAdapter<VaultBlock, VaultTarget> = {
   place: placeOf,
   container: placeOf,
   exposure: () => null,
+  // What there is an operator has set (rate limit quotas), and says so with a 429.
+  limits: ({ address, namespace = "", mount }) => ({
+    account: ["vault", address, namespace, mount].join(" "),
+    limits: [],
+  }),
   open: (options, credential, io) => new Vault(options, credential, io),
 };
 

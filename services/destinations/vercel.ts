@@ -15,6 +15,7 @@
  */
 import type { DestinationAdapter } from "../sync/ports.ts";
 import { VercelDestination } from "./vercel-destination.ts";
+import { vercelLimits } from "./vercel-limits.ts";
 import {
   parseVercelTarget,
   type VercelBlock,
@@ -54,6 +55,7 @@ export const vercel: DestinationAdapter<VercelBlock, VercelTarget> = {
   place: vercelPlace,
   container: vercelContainer,
   exposure: vercelExposure,
+  limits: vercelLimits,
   open: (block, credential, io) => new VercelDestination(block, credential(block.token), io),
 };
 

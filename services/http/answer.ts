@@ -26,6 +26,15 @@ export function retryAfterMs(response: OutgoingResponse, now: number = Date.now(
   return wait === undefined ? undefined : Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, Math.ceil(wait)));
 }
 
+/**
+ * How long the vendor wants no more calls of this kind: an answer that refuses for that reason, or that says
+ * of itself that it is the last one for now. Null: no reason to stop.
+ */
+export function throttledMs(response: OutgoingResponse, now: number = Date.now()): number | null {
+  if (codeOfStatus(response) === "rate_limited") return retryAfterMs(response, now) ?? UNTOLD_WAIT_MS;
+  return fromLimitHeaders(response, now) === undefined ? null : (retryAfterMs(response, now) ?? null);
+}
+
 /** The error of an answer that is not a success, by its status alone. Nothing of the body is repeated. */
 export function errorFromStatus(response: OutgoingResponse, context: CallContext): SyncError {
   const { status } = response;

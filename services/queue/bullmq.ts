@@ -2,7 +2,14 @@
  * BullMQ distributes work and does nothing else: no delays, no attempts, no deduplication. What is to be
  * done is in the rows, so this queue may be lost whole. PostgreSQL by default; Redis or Valkey by URL.
  */
-import { createPostgresBackend, type PostgresConnectionOptions, Queue, type QueueOptions, Worker, type WorkerOptions } from "bullmq";
+import {
+  createPostgresBackend,
+  type PostgresConnectionOptions,
+  Queue,
+  type QueueOptions,
+  Worker,
+  type WorkerOptions,
+} from "bullmq";
 import { Redis } from "ioredis";
 import type pg from "pg";
 import { CONCURRENCY, type Enqueue, type Handlers, JOB_KINDS, type JobKind, jobPayload } from "./jobs.ts";

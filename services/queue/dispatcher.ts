@@ -35,7 +35,8 @@ export function startDispatcher(
     let wait = TICK_MS;
     try {
       for (const kind of JOB_KINDS) {
-        for (const id of await rows.claim(kind)) await enqueue(kind, id);
+        const ids = await rows.claim(kind);
+        await Promise.all(ids.map(async (id) => await enqueue(kind, id)));
       }
       const next = await rows.nextInMs();
       if (next !== null) wait = Math.min(Math.max(next, SHORTEST_MS), TICK_MS);

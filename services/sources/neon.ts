@@ -24,6 +24,7 @@ import type { Secret } from "../sync/secret.ts";
 import { dialBlock } from "./dial.ts";
 import { createLimit } from "./limit.ts";
 import { createNeonClient, type NeonClient, nextPage, orAbsent } from "./neon-client.ts";
+import { neonLimits } from "./neon-limits.ts";
 import type { NeonBranch, NeonEndpoint, NeonRole, Pagination } from "./neon-shapes.ts";
 import { movedSince } from "./neon-watch.ts";
 
@@ -61,6 +62,7 @@ export const neonSource: SourceAdapter<NeonBlock> = {
   kind: "neon",
   block: neonBlock,
   identity: ({ api, project }) => `${new URL(api).host}/${project}`,
+  limits: neonLimits,
   open(block, credential, io) {
     const apiKey = credential(block.apiKey);
     const client = createNeonClient({ api: block.api, project: block.project, apiKey, io });

@@ -42,6 +42,12 @@ export function createProver(options: ProverOptions = {}): Prove {
     });
 }
 
+/** What a client may say beside role and database when it connects; Neon's pooler refuses most of it. */
+export interface StartupSettings {
+  readonly options?: string;
+  readonly statement_timeout?: number;
+}
+
 export type Tried =
   | { readonly ok: true; readonly proof: Proof }
   | { readonly ok: false; readonly diagnosis: Diagnosis };
@@ -49,9 +55,16 @@ export type Tried =
 /** One login, without repeat. A failure is a diagnosis; throws only `unavailable` when `signal` aborts. */
 export async function tryLogin(
   attempt: LoginAttempt,
-  options: { readonly dial: Dial | null; readonly timeoutMs: number; readonly signal: AbortSignal },
+  options: {
+    readonly dial: Dial | null;
+    readonly timeoutMs: number;
+    readonly signal: AbortSignal;
+    /** False: in the clear, as a string with sslmode=disable asks; to explain it, never to prove. Default true. */
+    readonly tls?: boolean;
+    readonly startup?: StartupSettings;
+  },
 ): Promise<Tried> {
-  const { dial, timeoutMs, signal } = options;
+  const { dial, timeoutMs, signal, tls = true, startup = {} } = options;
   if (signal.aborted) throw stopped(attempt);
   const started = performance.now();
   const socket = dialled(dial);
@@ -64,7 +77,8 @@ export async function tryLogin(
     password: () => attempt.password.reveal(),
     application_name: "branchline",
     // `verify-full`: node-postgres sets the server name to `host`, and Node checks the certificate for it.
-    ssl: { rejectUnauthorized: true, ...(dial?.ca === undefined ? {} : { ca: dial.ca }) },
+    ssl: tls ? { rejectUnauthorized: true, ...(dial?.ca === undefined ? {} : { ca: dial.ca }) } : false,
+    ...startup,
     stream: () => socket,
   });
   // What breaks after we are done, or twice, is no news; without a listener it would end the process.

@@ -79,39 +79,49 @@ export async function bindingsAtPlace(
     .orderBy(rule.name, binding.id);
 }
 
-export async function ensureBinding(db: Db, ruleId: string, branchId: string): Promise<BindingRow> {
-  const [row] = await db
+/** The bindings of a branch for these rules, made where there are none yet. */
+export async function ensureBindings(
+  db: Db,
+  branchId: string,
+  ruleIds: readonly string[],
+): Promise<BindingRow[]> {
+  if (ruleIds.length === 0) return [];
+  const known = await db
+    .select()
+    .from(binding)
+    .where(and(eq(binding.branchId, branchId), inArray(binding.ruleId, [...ruleIds])));
+  const missing = ruleIds.filter((ruleId) => !known.some((row) => row.ruleId === ruleId));
+  if (missing.length === 0) return known;
+  const made = await db
     .insert(binding)
-    .values({ ruleId, branchId })
-    .onConflictDoUpdate({ target: [binding.ruleId, binding.branchId], set: { ruleId } })
+    .values(missing.map((ruleId) => ({ ruleId, branchId })))
     .returning();
-  if (row === undefined) throw new Error("binding upsert returned no row");
-  return row;
+  return [...known, ...made];
 }
 
-/** New inputs: one more generation is wanted at this place. */
+/** New inputs: one more generation is wanted at these places. */
 export async function raiseWanted(
   db: Db,
-  id: string,
-  to: {
+  all: readonly {
+    bindingId: string;
     placeId: string;
     inputs: string;
-    logins: Record<string, string>;
-    leaving: false;
-  },
+    logins: Readonly<Record<string, string>>;
+  }[],
 ): Promise<void> {
-  await db
-    .update(binding)
-    .set({
-      ...to,
-      wanted: sql`${binding.wanted} + 1`,
-      state: "pending",
-      since: sql`now()`,
-      code: null,
-      cause: null,
-      next: null,
-    })
-    .where(eq(binding.id, id));
+  const rows = all.map(({ bindingId, placeId, inputs, logins }) => ({
+    id: bindingId,
+    place_id: placeId,
+    inputs,
+    logins,
+  }));
+  await db.execute(sql`
+    update branchline.binding b set
+      place_id = w.place_id, inputs = w.inputs, logins = w.logins, leaving = false,
+      wanted = b.wanted + 1, state = 'pending', since = now(), code = null, cause = null, next = null
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as w(id uuid, place_id uuid, inputs text, logins jsonb)
+    where b.id = w.id`);
 }
 
 /** Its names are to be taken away from wherever it has any. */

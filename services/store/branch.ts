@@ -76,6 +76,21 @@ export async function branchByNeonId(
   return row;
 }
 
+/** The live branch that we know under a name, or as the default one (null). As of the last watch. */
+export async function branchByNameOrDefault(
+  db: Db,
+  sourceId: string,
+  name: string | null,
+): Promise<BranchRow | undefined> {
+  const which = name === null ? eq(branch.isDefault, true) : eq(branch.name, name);
+  const [row] = await db
+    .select()
+    .from(branch)
+    .where(and(eq(branch.sourceId, sourceId), which, isNull(branch.goneAt)))
+    .limit(1);
+  return row;
+}
+
 /** Default and protected branches whose passwords are not known, or not since the rules changed. */
 export async function productionUnread(
   db: Db,

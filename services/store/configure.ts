@@ -10,7 +10,14 @@ import { markDue } from "./work.ts";
 
 export interface Declared {
   readonly sources: readonly { name: string; kind: string; identity: string; block: unknown }[];
-  readonly destinations: readonly { name: string; kind: string; block: unknown; inFlight: number }[];
+  readonly destinations: readonly {
+    name: string;
+    kind: string;
+    block: unknown;
+    /** Left out or null: nobody else's limits concern it. */
+    account?: string | null;
+    inFlight: number;
+  }[];
   readonly rules: readonly Rule[];
 }
 
@@ -64,9 +71,9 @@ async function takeDestinations(tx: Db, declared: Declared["destinations"]): Pro
       continue;
     }
     ids.set(row.name, row.id);
-    const { block, inFlight } = still;
+    const { block, account = null, inFlight } = still;
     if (!same(row.block, block)) await recheck(tx, row.id);
-    await tx.update(destination).set({ block, inFlight }).where(eq(destination.id, row.id));
+    await tx.update(destination).set({ block, account, inFlight }).where(eq(destination.id, row.id));
   }
   for (const one of declared) {
     if (ids.has(one.name)) continue;

@@ -12,6 +12,8 @@ export const destination = branchline.table(
     kind: text("kind").notNull(),
     /** The block of the file, credentials as references. */
     block: jsonb("block").notNull(),
+    /** Whose limits its calls count against; destinations of one account share what it may have in flight. */
+    account: text("account"),
     /** Pushes at once, over all processes. */
     inFlight: integer("in_flight").notNull(),
     suspendedAt: instant("suspended_at"),

@@ -26,20 +26,21 @@ export async function claimDue(db: Db, kind: Kind, sweepEveryMs: number): Promis
 const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
   watch: oldestFirst(sql`branchline.source`),
   reconcile: oldestFirst(sql`branchline.branch`),
-  // Never more for one destination than it takes at once, whoever runs them: a destination that hangs
-  // holds its own share and nobody else's.
+  // Never more for one account than it takes at once, whoever runs them: a vendor that hangs holds its own
+  // share and nobody else's.
   push: sql`
-    with busy as (
-      select destination_id, count(*) as n from branchline.place
-      where lease_until > now() or queued_until > now() group by destination_id
+    with account as (
+      select id, in_flight, coalesce(account, id::text) as name from branchline.destination
+    ), busy as (
+      select a.name, count(*) as n from branchline.place p join account a on a.id = p.destination_id
+      where p.lease_until > now() or p.queued_until > now() group by a.name
     ), waiting as (
-      select p.id, p.destination_id, row_number() over (partition by p.destination_id order by p.due_at) as n
-      from branchline.place p where p.due_at <= now() and ${free}
+      select p.id, a.name, a.in_flight, row_number() over (partition by a.name order by p.due_at) as n
+      from branchline.place p join account a on a.id = p.destination_id
+      where p.due_at <= now() and ${free}
     ), picked as (
-      select w.id from waiting w
-      join branchline.destination d on d.id = w.destination_id
-      left join busy b on b.destination_id = w.destination_id
-      where w.n + coalesce(b.n, 0) <= d.in_flight
+      select w.id from waiting w left join busy b on b.name = w.name
+      where w.n + coalesce(b.n, 0) <= w.in_flight
       order by w.n limit ${BATCH}
     )
     update branchline.place t set ${queue} from picked where t.id = picked.id returning t.id`,

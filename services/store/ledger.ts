@@ -1,7 +1,9 @@
 /** The names we own at a place. Written before the vendor is, and never deleted on a guess. */
 import { and, eq, inArray, sql } from "drizzle-orm";
 import { boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { SyncError } from "../sync/errors.ts";
 import type { LedgerEntry } from "../sync/model.ts";
+import type { Fingerprint } from "../sync/ports.ts";
 import { binding } from "./binding.ts";
 import { branchline, type Db } from "./db.ts";
 import { place } from "./place.ts";
@@ -20,6 +22,8 @@ export const ledger = branchline.table(
     fingerprint: text("fingerprint"),
     version: text("version"),
     claimedAt: instant("claimed_at").notNull().defaultNow(),
+    /** Fingerprints of what was claimed since the last record. */
+    claims: text("claims").array().notNull().default(sql`'{}'`),
     confirmed: boolean("confirmed").notNull().default(false),
     writtenAt: instant("written_at"),
     /** Since `driftsSince`, which moves on when 24 hours have passed without one. */
@@ -37,6 +41,7 @@ export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> 
       fingerprint: ledger.fingerprint,
       version: ledger.version,
       claimedAt: ledger.claimedAt,
+      claims: ledger.claims,
       confirmed: ledger.confirmed,
       written: sql<boolean>`${ledger.writtenAt} is not null`,
       drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
@@ -48,18 +53,37 @@ export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> 
 
 /**
  * Before the first write: from now on these names are ours, and whatever becomes of this process, the
- * next push knows that their state at the vendor is in question.
+ * next push knows that their state at the vendor is in question, and what of ours may be there. Throws
+ * `conflict` if a name has passed to another binding meanwhile.
  */
 export async function claimNames(
   db: Db,
   placeId: string,
-  names: readonly { name: string; bindingId: string }[],
+  names: readonly { name: string; bindingId: string; fingerprint: Fingerprint | null }[],
 ): Promise<void> {
   if (names.length === 0) return;
-  await db
+  const rows = names.map(({ name, bindingId, fingerprint }) => ({
+    placeId,
+    name,
+    bindingId,
+    claims: fingerprint === null ? [] : [fingerprint],
+  }));
+  const claimed = await db
     .insert(ledger)
-    .values(names.map((entry) => ({ placeId, ...entry })))
-    .onConflictDoUpdate({ target: [ledger.placeId, ledger.name], set: { confirmed: false } });
+    .values(rows)
+    .onConflictDoUpdate({
+      target: [ledger.placeId, ledger.name],
+      set: {
+        confirmed: false,
+        claimedAt: sql`now()`,
+        claims: sql`array(select distinct unnest(${ledger.claims} || excluded.claims))`,
+      },
+      setWhere: sql`${ledger.bindingId} = excluded.binding_id`,
+    })
+    .returning({ name: ledger.name });
+  if (claimed.length < names.length) {
+    throw new SyncError("conflict", "a name has passed to another binding since this push began");
+  }
 }
 
 export async function recordName(
@@ -70,7 +94,7 @@ export async function recordName(
 ): Promise<void> {
   await db
     .update(ledger)
-    .set({ ...seen, confirmed: true, writtenAt: sql`now()` })
+    .set({ ...seen, confirmed: true, writtenAt: sql`now()`, claims: sql`'{}'` })
     .where(and(eq(ledger.placeId, placeId), eq(ledger.name, name)));
 }
 
@@ -131,11 +155,21 @@ export async function placesOf(db: Db, bindingId: string): Promise<string[]> {
   return rows.map((row) => row.id);
 }
 
-/** Places other than `placeId` where a binding still owns names: it has moved away from them. */
-export async function formerPlaces(db: Db, bindingId: string, placeId: string): Promise<string[]> {
+/** Places where these bindings still own names although they live at another one: they have moved away. */
+export async function formerPlaces(
+  db: Db,
+  homes: readonly { bindingId: string; placeId: string }[],
+): Promise<string[]> {
   const rows = await db
-    .selectDistinct({ id: ledger.placeId })
+    .selectDistinct({ placeId: ledger.placeId, bindingId: ledger.bindingId })
     .from(ledger)
-    .where(and(eq(ledger.bindingId, bindingId), sql`${ledger.placeId} <> ${placeId}`));
-  return rows.map((row) => row.id);
+    .where(
+      inArray(
+        ledger.bindingId,
+        homes.map((home) => home.bindingId),
+      ),
+    );
+  return rows
+    .filter((row) => homes.some((home) => home.bindingId === row.bindingId && home.placeId !== row.placeId))
+    .map((row) => row.placeId);
 }

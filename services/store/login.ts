@@ -46,15 +46,23 @@ export async function loginsById(db: Db, ids: readonly string[]): Promise<LoginR
     .where(inArray(login.id, [...ids]));
 }
 
-/** Stores what reconcile read; the generation rises only with a new fingerprint. */
-export async function recordLogin(
+export interface SeenLogin {
+  readonly role: string;
+  readonly database: string;
+  readonly fingerprint: Fingerprint;
+  readonly passwordFingerprint: Fingerprint;
+}
+
+/** Stores what reconcile read; a generation rises only with a new fingerprint. */
+export async function recordLogins(
   db: Db,
-  key: { branchId: string; role: string; database: string },
-  seen: { fingerprint: Fingerprint; passwordFingerprint: Fingerprint },
-): Promise<LoginRow> {
-  const [row] = await db
+  branchId: string,
+  seen: readonly SeenLogin[],
+): Promise<LoginRow[]> {
+  if (seen.length === 0) return [];
+  return await db
     .insert(login)
-    .values({ ...key, ...seen, generation: 1 })
+    .values(seen.map((one) => ({ branchId, ...one, generation: 1 })))
     .onConflictDoUpdate({
       target: [login.branchId, login.role, login.database],
       set: {
@@ -65,8 +73,6 @@ export async function recordLogin(
       },
     })
     .returning();
-  if (row === undefined) throw new Error("login upsert returned no row");
-  return row;
 }
 
 export async function recordProof(db: Db, id: string, fingerprint: Fingerprint): Promise<void> {

@@ -54,22 +54,43 @@ export async function placesOfContainer(
     .where(and(eq(place.destinationId, destinationId), eq(place.container, container)));
 }
 
-/** Finds or makes the row of a place. */
-export async function ensurePlace(
+export interface NewPlace {
+  readonly destinationId: string;
+  readonly key: string;
+  readonly container: string;
+  readonly target: unknown;
+}
+
+/** Finds or makes the rows of places; their ids in order. */
+export async function ensurePlaces(
   db: Db,
-  at: { destinationId: string; key: string; container: string; target: unknown; sweepEveryMs: number },
-): Promise<string> {
-  const { sweepEveryMs, ...columns } = at;
-  const [row] = await db
+  places: readonly NewPlace[],
+  sweepEveryMs: number,
+): Promise<(string | undefined)[]> {
+  const keyOf = (one: { destinationId: string; key: string }): string => `${one.destinationId}\n${one.key}`;
+  // Two rules may aim at one place; in a fixed order, so that two callers cannot deadlock.
+  const distinct = [...new Map(places.map((one) => [keyOf(one), one])).values()];
+  const sweepAt = sql`now() + random() * ${sweepEveryMs} * interval '1 ms'`;
+  const rows = await db
     .insert(place)
-    .values({ ...columns, sweepAt: sql`now() + random() * ${sweepEveryMs} * interval '1 ms'` })
+    .values(
+      distinct
+        .sort((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+        .map(({ destinationId, key, container, target }) => ({
+          destinationId,
+          key,
+          container,
+          target,
+          sweepAt,
+        })),
+    )
     .onConflictDoUpdate({
       target: [place.destinationId, place.key],
       set: { target: sql`excluded.target`, container: sql`excluded.container` },
     })
-    .returning({ id: place.id });
-  if (row === undefined) throw new Error("place upsert returned no row");
-  return row.id;
+    .returning({ id: place.id, destinationId: place.destinationId, key: place.key });
+  const ids = new Map(rows.map((row) => [keyOf(row), row.id]));
+  return places.map((one) => ids.get(keyOf(one)));
 }
 
 /** What the last push saw and did: foreign names in the secret, and whether all is settled again. */

@@ -1,5 +1,5 @@
 /** What the user wrote: which branches of a source go to which target of a destination. */
-import { eq, sql } from "drizzle-orm";
+import { and, eq, isNull, sql } from "drizzle-orm";
 import { index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { Rule } from "../sync/model.ts";
 import { branchline, type Db } from "./db.ts";
@@ -37,6 +37,15 @@ export interface RuleWithDestination {
 
 export async function ruleById(db: Db, id: string): Promise<RuleRow | undefined> {
   const [row] = await db.select().from(rule).where(eq(rule.id, id));
+  return row;
+}
+
+/** The rule in force under a name, whatever its source: there is one or none. */
+export async function ruleInForce(db: Db, name: string): Promise<RuleRow | undefined> {
+  const [row] = await db
+    .select()
+    .from(rule)
+    .where(and(eq(rule.name, name), isNull(rule.orphanedAt)));
   return row;
 }
 

@@ -4,34 +4,44 @@ import { setState } from "./binding.ts";
 import type { Db } from "./db.ts";
 import { passNames } from "./ledger.ts";
 
+export interface Claimant {
+  readonly placeId: string;
+  readonly bindingId: string;
+  /** What it wants there. */
+  readonly names: readonly string[];
+}
+
 /**
- * Hands to `bindingId` the names it wants at the place whose owner is no longer in force: its branch is
- * gone, its rule has left the file, or it has been told to leave. A pending delete of these names is
- * thereby cancelled. An owner that has nothing left is removed.
+ * Hands to each claimant the names it wants whose owner is no longer in force: its branch is gone, its rule
+ * has left the file, or it has been told to leave. A pending delete of these names is thereby cancelled. An
+ * owner that has nothing left is removed.
  */
-export async function takeOver(
-  tx: Db,
-  placeId: string,
-  names: readonly string[],
-  bindingId: string,
-): Promise<void> {
-  const { rows } = await tx.execute<{ name: string; owner: string }>(sql`
-    select l.name, l.binding_id as owner
-    from branchline.ledger l
+export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<void> {
+  const wishes = claimants.map(({ placeId, bindingId, names }) => ({
+    place_id: placeId,
+    heir: bindingId,
+    names,
+  }));
+  const { rows } = await tx.execute<{ place_id: string; name: string; owner: string; heir: string }>(sql`
+    select l.place_id, l.name, l.binding_id as owner, w.heir
+    from jsonb_to_recordset(${JSON.stringify(wishes)}::jsonb) as w(place_id uuid, heir uuid, names jsonb)
+    join branchline.ledger l on l.place_id = w.place_id and l.binding_id <> w.heir
+      and jsonb_exists(w.names, l.name)
     join branchline.binding b on b.id = l.binding_id
     join branchline.branch br on br.id = b.branch_id
     join branchline.rule r on r.id = b.rule_id
-    where l.place_id = ${placeId} and l.binding_id <> ${bindingId}
-      and l.name = any(${sql.param([...names])}::text[])
-      and (br.gone_at is not null or r.orphaned_at is not null or b.leaving
-           or b.place_id is distinct from l.place_id or b.state in ('removed', 'retained'))
-    order by l.name for update of l, b`);
-  await passNames(
-    tx,
-    placeId,
-    rows.map((row) => row.name),
-    bindingId,
-  );
+    where br.gone_at is not null or r.orphaned_at is not null or b.leaving
+       or b.place_id is distinct from l.place_id or b.state in ('removed', 'retained')
+    order by l.place_id, l.name for update of l, b`);
+  for (const { placeId, bindingId } of claimants) {
+    const mine = rows.filter((row) => row.place_id === placeId && row.heir === bindingId);
+    await passNames(
+      tx,
+      placeId,
+      mine.map((row) => row.name),
+      bindingId,
+    );
+  }
   for (const owner of new Set(rows.map((row) => row.owner))) {
     const left = await tx.execute(sql`select 1 from branchline.ledger where binding_id = ${owner} limit 1`);
     if (left.rows.length === 0) await setState(tx, [owner], "removed");

@@ -39,6 +39,54 @@ async function page<Row extends { id: string }>(
 const is = (column: SQL, value: Text): SQL | null => (value === undefined ? null : sql`${column} = ${value}`);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
+// ---------------------------------------------------------------- sources
+
+export interface SourceItem {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly identity: string;
+  readonly branches: number;
+  readonly listedAt: string | null;
+  readonly heldSince: string | null;
+  readonly code: Code | null;
+  readonly cause: string | null;
+  readonly next: string | null;
+}
+
+const ISO = `YYYY-MM-DD"T"HH24:MI:SS.MS"Z"`;
+const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
+
+const selectSource = sql`
+  select s.id, s.name, s.kind, s.identity,
+    (select count(*)::int from branchline.branch b where b.source_id = s.id and b.gone_at is null) as branches,
+    ${iso(sql`s.listed_at`)} as "listedAt", ${iso(sql`s.held_since`)} as "heldSince", s.code, s.cause, s.next
+  from branchline.source s`;
+
+export async function listSources(
+  db: Db,
+  { limit, after, filter }: PageQuery<{ name?: Text; kind?: Text }>,
+): Promise<PageOf<SourceItem> | null> {
+  if (after !== null && !UUID.test(after)) return null;
+  return await page<SourceItem>(
+    db,
+    selectSource,
+    [sql`s.removed_at is null`, is(sql`s.name`, filter.name), is(sql`s.kind`, filter.kind)],
+    { limit, after: after === null ? null : sql`s.id > ${after}::uuid`, order: sql`s.id` },
+  );
+}
+
+/** By id or name. */
+export async function getSource(db: Db, idOrName: string): Promise<SourceItem | null> {
+  const which = sql`(s.id::text = ${idOrName} or s.name = ${idOrName})`;
+  const found = await page<SourceItem>(db, selectSource, [sql`s.removed_at is null`, which], {
+    limit: 1,
+    after: null,
+    order: sql`s.id::text = ${idOrName} desc, s.id`,
+  });
+  return found.items[0] ?? null;
+}
+
 // ---------------------------------------------------------------- branches
 
 export interface BranchItem {
@@ -109,9 +157,6 @@ export interface BindingItem {
   readonly warning: string | null;
   readonly names: readonly string[];
 }
-
-const ISO = `YYYY-MM-DD"T"HH24:MI:SS.MS"Z"`;
-const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
 
 const selectBinding = sql`
   select n.id, r.name as rule, jsonb_build_object('id', b.id, 'name', b.name) as branch,

@@ -1,6 +1,11 @@
 /**
- * What a vendor lets one account do in a span of time. Adapters declare it as data; all processes together
- * keep to it (store/allowance.ts).
+ * What a vendor lets one account do in a span of time, and the books that are kept of it. Adapters declare
+ * limits as data; store/allowance.ts shares the books among all processes.
+ *
+ * A call's turn is the first moment at which no window that holds it holds more than the vendor allows. It is
+ * booked at once, also when it lies ahead: nobody overtakes, nobody starves, and an account that was quiet may
+ * use its whole window in one go. (A token bucket can do only one of these: a full burst, or no more than the
+ * limit in any window.)
  */
 import type { OutgoingRequest, OutgoingResponse } from "./ports.ts";
 
@@ -30,21 +35,23 @@ export interface AccountLimits {
   throttledMs?(response: OutgoingResponse): number | null;
 }
 
+// ---------------------------------------------------------------- what a call takes
+
 /** What one call takes of one limit, as it is booked. */
 export interface Share {
   readonly limit: string;
   readonly calls: number;
   readonly windowMs: number;
-  /** Calls are booked by the end of their slot: neighbours share an entry, so a log stays short. */
+  /** Calls are booked at the end of their slot: neighbours share an entry, so a log stays short. */
   readonly slotMs: number;
   readonly cost: number;
 }
 
-/** Entries that one window of a log may take. More are more exact: a full window lasts a slot longer. */
+/** Entries that one window of a log may take. A full window lasts longer by one slot. */
 const SLOTS = 32;
 /**
  * A call is booked for when it leaves us, and counted by the vendor when it arrives. So much later than its
- * successors it may arrive without harm; part of the window where windows are short.
+ * successors it may arrive without harm, or an eighth of the window if that is less.
  */
 const MOST_SLACK_MS = 250;
 
@@ -60,12 +67,82 @@ export function sharesOf({ limits }: AccountLimits, call: LimitedCall): readonly
 function shareOf({ name, calls, perMs }: Limit, cost: number): Share {
   // Nobody counts a pause to the millisecond; the slack would only make it longer.
   const windowMs = calls === 1 ? perMs : perMs + Math.min(MOST_SLACK_MS, perMs / 8);
-  const slotMs = calls <= SLOTS ? 1 : windowMs / SLOTS;
+  const slotMs = calls <= SLOTS ? 1 : Math.ceil(windowMs / SLOTS);
   // What costs more than there ever is would wait for ever.
   return { limit: name, calls, windowMs, slotMs, cost: Math.min(cost, calls) };
 }
 
-/** How many such calls can be booked in one go: those that fit together into every window. */
-export function batchOf(shares: readonly Share[]): number {
-  return Math.min(100, ...shares.map(({ calls, cost }) => (cost === 0 ? 100 : Math.floor(calls / cost))));
+// ---------------------------------------------------------------- the books of one account
+
+/** By the limit's name. Times are milliseconds since the epoch, by one clock that all processes share. */
+export type Books = Readonly<Record<string, Book>>;
+
+export interface Book {
+  /** Calls of the last window, oldest first; may reach into the future. */
+  readonly log: readonly Entry[];
+  /** The vendor asked for no more calls until then. */
+  readonly heldUntil?: number;
+}
+type Entry = readonly [at: number, calls: number];
+
+/** A call that asks for its turn. */
+export interface Asking {
+  readonly shares: readonly Share[];
+  /** A turn further ahead than this is of no use to it, and is not booked. */
+  readonly patienceMs: number;
+}
+
+export interface Turn {
+  /** Until it comes; 0: now. */
+  readonly waitMs: number;
+  /** False: further ahead than the patience, and nobody's. */
+  readonly booked: boolean;
+}
+
+/** Gives every call its turn, in the order given. `books` comes back as the same object if none was booked. */
+export function bookTurns(
+  books: Books,
+  calls: readonly Asking[],
+  now: number,
+): { readonly turns: readonly Turn[]; readonly books: Books } {
+  let after = books;
+  const turns = calls.map(({ shares, patienceMs }) => {
+    const at = Math.max(now, ...shares.map((share) => soonest(after[share.limit], share)));
+    const turn = { waitMs: at - now, booked: at - now <= patienceMs };
+    const taken = shares.filter(({ cost }) => cost > 0);
+    if (turn.booked && taken.length > 0) {
+      const booked = taken.map((share) => [share.limit, enter(after[share.limit], share, at, now)]);
+      after = { ...after, ...Object.fromEntries(booked) };
+    }
+    return turn;
+  });
+  return { turns, books: after };
+}
+
+/** Nobody makes calls under these limits before `until`. A later moment that was asked for before stands. */
+export function hold(books: Books, limits: readonly string[], until: number): Books {
+  const held = limits.map((limit) => {
+    const { log = [], heldUntil = 0 } = books[limit] ?? {};
+    return [limit, { log, heldUntil: Math.max(heldUntil, until) }];
+  });
+  return { ...books, ...Object.fromEntries(held) };
+}
+
+/** When the newest entry leaves the window that has so many calls after it that one more would be too many. */
+function soonest(book: Book | undefined, { calls, cost, windowMs }: Share): number {
+  const { log = [], heldUntil = 0 } = book ?? {};
+  let since = 0;
+  for (let i = log.length - 1; i >= 0 && cost > 0; i -= 1) {
+    const [at, n] = log[i] ?? [0, 0];
+    since += n;
+    if (since + cost > calls) return Math.max(heldUntil, at + windowMs);
+  }
+  return heldUntil;
+}
+
+function enter(book: Book | undefined, { windowMs, slotMs, cost }: Share, at: number, now: number): Book {
+  const slotEnd = Math.ceil(at / slotMs) * slotMs;
+  const log = new Map((book?.log ?? []).filter(([end]) => end + windowMs > now));
+  log.set(slotEnd, (log.get(slotEnd) ?? 0) + cost);
+  return { ...book, log: [...log].sort(([a], [b]) => a - b) };
 }

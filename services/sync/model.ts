@@ -133,8 +133,10 @@ export interface LedgerEntry {
   readonly fingerprint: Fingerprint | null;
   /** The vendor's version after that write. */
   readonly version: string | null;
-  /** When the first write was claimed, by Postgres. */
+  /** When the last write was claimed, by Postgres. */
   readonly claimedAt: Date;
+  /** Fingerprints of all values claimed since the last record: what of ours may be there. */
+  readonly claims: readonly Fingerprint[];
   /** False: claimed for a write or a delete, and no answer recorded yet. */
   readonly confirmed: boolean;
   /** At least one write of this name has been recorded: it is ours whatever the last claim became. */

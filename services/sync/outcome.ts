@@ -46,7 +46,12 @@ export function verdict(error: SyncError, attempts: number, random: () => number
   const spread = (ms: number) => Math.round(ms * (0.5 + random() / 2));
   switch (ACTIONS[error.code]) {
     case "snooze":
-      return { state: "retrying", dueInMs: spread((error.retryAfterMs ?? SNOOZE_MS) * 1.5) + 1, attempts };
+      // Never earlier than the vendor said; later by up to a quarter, so that not all come back at once.
+      return {
+        state: "retrying",
+        dueInMs: Math.round((error.retryAfterMs ?? SNOOZE_MS) * (1 + random() / 4)) + 1,
+        attempts,
+      };
     case "retry":
       return {
         state: "retrying",

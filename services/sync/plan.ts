@@ -6,15 +6,26 @@
  *   nothing, all shown      any              yes              put, create only
  *   nothing, some hidden    no / yes         yes              put, create only / put
  *   something               no               yes              skip not_owned, unless adopted
+ *   something               by claim alone   yes              as ours if it is seen to be, else not_owned
  *   something, equal        yes              yes              nothing
  *   something, not equal    yes              yes              put (create-only: skip policy)
  *   something               yes              no               delete under mirror or when leaving
+ *   something               by claim alone   no               the same if it is seen to be ours, else forget
  *   nothing, all shown      yes              no               forget
  *   nothing, some hidden    yes              no               skip not_visible
  *
  * One refusal parks its whole binding: nothing of it is written.
  */
 import type { LedgerEntry, Policy, Reason, RenderedVariable } from "./model.ts";
+import {
+  foreignPlace,
+  foreignSecret,
+  isForeign,
+  isOurs,
+  notOurs,
+  refuseOverwrite,
+  wantedTwice,
+} from "./ownership.ts";
 import type { Change, Observation, ObservedName, Traits } from "./ports.ts";
 
 export interface Wish {
@@ -62,23 +73,22 @@ export interface Plan {
   readonly drift: readonly { name: string; kind: "changed" | "lost" }[];
 }
 
-/** Unrecorded claims: a name made within this span after the claim is ours. The longest life of a request. */
-const CLAIM_WINDOW_MS = 60_000;
 /** So many drifts of one name within 24 hours, and someone else is writing it. */
 const DRIFTS_TO_PARK = 3;
 
 export function plan(input: PlanInput): Plan {
-  const out = {
-    changes: [] as PlannedChange[],
-    equal: [] as Plan["equal"][number][],
-    skips: [] as Skip[],
-    forget: [] as string[],
-    drift: [] as Plan["drift"][number][],
-  };
+  const out: Draft = { changes: [], equal: [], skips: [], forget: [], drift: [] };
   for (const wish of input.wishes) planBinding(input, wish, out);
+  dropRefused(out);
   limitCounts(input, out);
+  dropRefused(out);
+  seeBystanders(input, out);
+  return out;
+}
+
+function dropRefused(out: Draft): void {
   const refused = new Set(out.skips.filter((skip) => skip.refuses).map((skip) => skip.bindingId));
-  return { ...out, changes: out.changes.filter((planned) => !refused.has(planned.bindingId)) };
+  out.changes = out.changes.filter((planned) => !refused.has(planned.bindingId));
 }
 
 /**
@@ -104,7 +114,7 @@ export function drifted(
   });
 }
 
-type Draft = { [K in keyof Plan]: Plan[K][number][] };
+type Draft = { -readonly [K in keyof Plan]: Plan[K][number][] };
 
 function planBinding(input: PlanInput, wish: Wish, out: Draft): void {
   const foreign = foreignPlace(input, wish);
@@ -127,40 +137,37 @@ function planName(input: PlanInput, wish: Wish, variable: RenderedVariable, out:
   const drift = entry === undefined ? null : driftOf(input, entry);
   if (drift !== null) out.drift.push({ name, kind: drift });
 
-  const refusal = refuseOverwrite(input, wish, variable, entry, seen) ?? refuseFight(input, entry, drift);
+  const refusal =
+    refuseRival(input, wish, name, entry) ??
+    refuseOverwrite(input, wish, variable, entry, seen) ??
+    refuseFight(input, entry, drift);
   if (refusal !== null) {
     out.skips.push({ bindingId, name, reason: refusal, refuses: true });
   } else if (isEqual(input, entry, seen, variable)) {
     out.equal.push({ bindingId, name, fingerprint, version: seen?.version ?? input.observation.version });
-  } else if (wish.policy === "create-only" && seen !== null && entry?.confirmed === true) {
+  } else if (wish.policy === "create-only" && entry?.confirmed === true && (seen !== null || hides(input))) {
     const cause = `"${name}" exists and the rule only creates`;
     const next = "Change the rule's policy to update it.";
     out.skips.push({ bindingId, name, reason: { code: "policy", cause, next }, refuses: true });
   } else {
-    const owned = entry !== undefined;
+    const owned = entry !== undefined && seen === null && hides(input);
     out.changes.push({ bindingId, change: { op: "put", ...variable, observed: seen, owned } });
   }
 }
 
-/** Only ours: what Branchline did not create is not overwritten unless someone handed it over. */
-function refuseOverwrite(
+/** Two live bindings want one name, and neither has it yet: whoever came first would be chance. */
+function refuseRival(
   input: PlanInput,
   wish: Wish,
-  variable: RenderedVariable,
+  name: string,
   entry: LedgerEntry | undefined,
-  seen: ObservedName | null,
 ): Reason | null {
-  const { name } = variable;
-  if (entry !== undefined && entry.bindingId !== wish.bindingId) {
-    const cause = `"${name}" belongs to another rule here`;
-    return { code: "policy", cause, next: "Give one of the two rules another name." };
-  }
-  if (seen === null || entry?.confirmed === true || wish.adopt.has(name)) return null;
-  const ours =
-    entry === undefined ? markedOurs(input, wish, seen) : claimIsOurs(input, entry, seen, variable);
-  if (ours) return null;
-  const next = `Adopt "${name}" in the rule, or choose another name.`;
-  return { code: "not_owned", cause: notOurs(name, seen), next };
+  if (entry !== undefined) return null;
+  const rival = input.wishes.some(
+    (other) =>
+      other.bindingId !== wish.bindingId && other.variables.some((variable) => variable.name === name),
+  );
+  return rival ? wantedTwice(name) : null;
 }
 
 /** Two writers: after the third change by somebody else we stop and say so. */
@@ -182,9 +189,11 @@ function planRemoval(input: PlanInput, wish: Wish, entry: LedgerEntry, out: Draf
   const { observation } = input;
   const seen = find(input, name);
   const refusal = refuseRemoval(input, wish, name, seen);
+  const gone = seen === null && observation.complete && (observation.contents || !observation.exists);
+  const never = seen !== null && !entry.confirmed && !entry.written && !isOurs(input, entry, seen);
   if (refusal !== null) {
     out.skips.push({ bindingId: wish.bindingId, name, reason: refusal, refuses: false });
-  } else if (seen === null && observation.complete && (observation.contents || !observation.exists)) {
+  } else if (gone || never) {
     out.forget.push(name);
   } else {
     out.changes.push({ bindingId: wish.bindingId, change: { op: "delete", name, observed: seen } });
@@ -200,11 +209,17 @@ function refuseRemoval(input: PlanInput, wish: Wish, name: string, seen: Observe
     const cause = `not_visible: "${name}" is hidden from this credential`;
     return { code: "forbidden", cause, next: "Give the credential the right to see it." };
   }
-  if (seen !== null && (seen.foreign !== null || foreignMark(input, seen.mark))) {
+  const theirs = foreignSecret(input);
+  if (theirs !== null) return { ...theirs, next: "Nothing: it is left alone." };
+  if (seen !== null && isForeign(input, seen)) {
     return { code: "not_owned", cause: notOurs(name, seen), next: "Nothing: it is left alone." };
   }
   return null;
 }
+
+/** A name may be there without being shown: contents were not read, or not all names are listed. */
+const hides = ({ observation }: Pick<PlanInput, "observation">): boolean =>
+  !observation.complete || (!observation.contents && observation.exists);
 
 const find = ({ observation }: Pick<PlanInput, "observation">, name: string): ObservedName | null =>
   observation.names.find((seen) => seen.name === name) ?? null;
@@ -239,22 +254,6 @@ function driftOf(
   return seen.version === entry.version ? null : "changed";
 }
 
-/** The secret as a whole is not ours to write: everything wanted there is refused for the same reason. */
-function foreignPlace(input: PlanInput, wish: Wish): Reason | null {
-  const { observation, ledger } = input;
-  if (!observation.exists || input.traits.grain !== "atomic") return null;
-  const next = "Choose another target, or adopt the names in the rule.";
-  if (observation.foreign !== null) {
-    return { code: "not_owned", cause: `the secret belongs to ${observation.foreign}`, next };
-  }
-  if (foreignMark(input, observation.mark)) {
-    return { code: "not_owned", cause: "the secret belongs to another installation", next };
-  }
-  const adopted = wish.adopt.size > 0 && wish.variables.every((variable) => wish.adopt.has(variable.name));
-  if (ledger.length > 0 || observation.mark !== null || adopted) return null;
-  return { code: "not_owned", cause: "the secret exists and was not made here", next };
-}
-
 function refuseVariable({ traits }: PlanInput, variable: RenderedVariable): Reason | null {
   const why = traits.refuseName(variable.name);
   if (why !== null) {
@@ -268,13 +267,16 @@ function refuseVariable({ traits }: PlanInput, variable: RenderedVariable): Reas
 }
 
 /** Counts are known before the first write, so nobody finds out in the middle of a bundle. */
-function limitCounts({ traits, observation }: PlanInput, out: Draft): void {
+function limitCounts({ traits, observation, wishes }: PlanInput, out: Draft): void {
   const { names, bundleBytes } = traits.limits;
   const puts = out.changes.flatMap(({ bindingId, change }) =>
     change.op === "put" ? [{ bindingId, change }] : [],
   );
-  const fresh = puts.filter(({ change }) => change.observed === null);
-  const bytes = puts.reduce((sum, { change }) => sum + change.value.bytes + change.name.length, 0);
+  const fresh = puts.filter(({ change }) => change.observed === null && !change.owned);
+  const bytes = wishes
+    .filter((wish) => puts.some(({ bindingId }) => bindingId === wish.bindingId))
+    .flatMap((wish) => wish.variables)
+    .reduce((sum, { name, value }) => sum + value.bytes + name.length, 0);
   const tooMany = names !== null && observation.names.length + fresh.length > names;
   const tooBig = bundleBytes !== null && bytes > bundleBytes;
   if (!tooMany && !tooBig) return;
@@ -287,28 +289,18 @@ function limitCounts({ traits, observation }: PlanInput, out: Draft): void {
   }
 }
 
-const foreignMark = (input: PlanInput, mark: ObservedName["mark"]): boolean =>
-  mark !== null && mark.installation !== input.installation;
-
-/** The mark outlives a lost ledger: what says in our own hand that this rule made it is ours. */
-const markedOurs = (input: PlanInput, wish: Wish, seen: ObservedName): boolean =>
-  seen.foreign === null && seen.mark?.installation === input.installation && seen.mark.rule === wish.rule;
-
-function claimIsOurs(
-  input: PlanInput,
-  entry: LedgerEntry,
-  seen: ObservedName,
-  variable: RenderedVariable,
-): boolean {
-  if (seen.foreign !== null || foreignMark(input, seen.mark)) return false;
-  if (seen.mark !== null || seen.fingerprint === variable.fingerprint) return true;
-  if (entry.written) return true;
-  if (input.traits.grain === "atomic") return input.observation.mark !== null;
-  const made = seen.createdAt?.getTime();
-  if (made === undefined) return false;
-  const claimed = entry.claimedAt.getTime();
-  return made >= claimed - input.traits.versionGrainMs - 1_000 && made <= claimed + CLAIM_WINDOW_MS;
+/**
+ * Where one write moves the version of everything, names that nobody asks about today are still as they were:
+ * to be recorded under the new version, or the next look would take our own write for somebody else's.
+ */
+function seeBystanders(input: PlanInput, out: Draft): void {
+  const { traits, observation, ledger } = input;
+  if (traits.grain !== "atomic" || !observation.exists) return;
+  const told = new Set([...out.equal, ...out.drift].map(({ name }) => name));
+  for (const { change } of out.changes) told.add(change.name);
+  for (const entry of ledger) {
+    const { bindingId, name, fingerprint, confirmed } = entry;
+    if (told.has(name) || !confirmed || fingerprint === null || driftOf(input, entry) !== null) continue;
+    out.equal.push({ bindingId, name, fingerprint, version: observation.version });
+  }
 }
-
-const notOurs = (name: string, seen: ObservedName): string =>
-  seen.foreign === null ? `"${name}" exists and was not made here` : `"${name}" belongs to ${seen.foreign}`;

@@ -114,7 +114,8 @@ export interface PushOutcome {
 /** Throws what concerns the whole place (observe, claim); what concerns a binding is in the outcome. */
 export async function push(input: PushInput, ports: PushPorts): Promise<PushOutcome> {
   const outcomes = new Map<string, BindingOutcome>();
-  const seen = await observe(input, ports);
+  const seen = await observe(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
+  if (seen instanceof SyncError) return withoutTarget(input, seen);
   const due = input.bindings.filter((binding) => isDue(input, binding, seen));
   const prepared = await prepare(input, ports, due, outcomes);
 
@@ -128,7 +129,8 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   const guarded = await guard(input, ports, planned, outcomes);
   const applied = await apply(input, ports, guarded, seen);
   settle(prepared, applied, outcomes);
-  return { bindings: outcomes, applied, plan: planned, shared: holdsOthers(input, seen) };
+  const known = { ...planned, equal: atVersionOf(applied, input, planned) };
+  return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen) };
 }
 
 async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
@@ -140,6 +142,22 @@ async function observe(input: PushInput, ports: PushPorts): Promise<Observation>
   };
   const seen = await look(input.shared);
   return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
+}
+
+/** A target that is gone keeps nobody from leaving it. For everybody else it is a failure like any other. */
+function missingTarget(input: PushInput, thrown: unknown): SyncError {
+  const error = asSyncError(thrown);
+  if (error.code !== "target_missing" || input.bindings.every(({ leaving }) => leaving === "no")) throw error;
+  return error;
+}
+
+/** The ledger is kept: should the target come back with its names, they are ours still. */
+function withoutTarget(input: PushInput, error: SyncError): PushOutcome {
+  const outcomes = input.bindings.map(({ id, leaving }): [string, BindingOutcome] =>
+    leaving === "no" ? [id, { kind: "failed", error }] : [id, { kind: "done", warning: null, removed: true }],
+  );
+  const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [] };
+  return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared };
 }
 
 /** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
@@ -188,7 +206,26 @@ async function apply(
     const error = asSyncError(thrown);
     return changes.map(({ name }): Applied => ({ name, version: null, unsettled: error.ambiguous, error }));
   });
-  return planned.map((p, index) => ({ ...p, result: results[index] ?? missing(p.change) }));
+  return planned.map((p, index) => ({
+    ...p,
+    result: undecided(p.change, results[index] ?? missing(p.change)),
+  }));
+}
+
+/** A name that appeared since it was looked for: whose it is, a fresh observation can tell and we cannot. */
+function undecided(change: Change, result: Applied): Applied {
+  const { error } = result;
+  const appeared = change.op === "put" && change.observed === null && error?.code === "not_owned";
+  if (!appeared) return result;
+  const message = `"${change.name}" appeared since it was looked for`;
+  return { ...result, error: new SyncError("conflict", message, { ...error.where, names: [change.name] }) };
+}
+
+/** Where one write moves the version of everything, names that were left alone have moved with it. */
+function atVersionOf(applied: PushOutcome["applied"], { traits }: PushInput, planned: Plan): Plan["equal"] {
+  const written = applied.find(({ result }) => result.error === null && result.version !== null);
+  if (traits.grain !== "atomic" || written === undefined) return planned.equal;
+  return planned.equal.map((name) => ({ ...name, version: written.result.version }));
 }
 
 const missing = ({ name }: Change): Applied => ({

@@ -109,6 +109,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
         name,
         kind: name,
         block: { store: storeName(name) },
+        account: null,
         inFlight: 4,
       })),
       rules,

@@ -1,0 +1,122 @@
+/** What a push has to know before it begins, read from our own rows. */
+import { type BindingWithAll, bindingsAtPlace } from "../services/store/binding.ts";
+import { productionUnread } from "../services/store/branch.ts";
+import { type DestinationRow, destinationById } from "../services/store/destination.ts";
+import { installationRow } from "../services/store/installation.ts";
+import { ledgerOf, ownersAt } from "../services/store/ledger.ts";
+import { loginsById, sharedWithProduction } from "../services/store/login.ts";
+import { type PlaceRow, placeById, unsettle } from "../services/store/place.ts";
+import type { Lease } from "../services/store/work.ts";
+import type { DestinationAdapter } from "../services/sync/ports.ts";
+import type { PushBinding, PushInput } from "../services/sync/push.ts";
+import { destinationAdapter, type Runtime } from "./runtime.ts";
+
+export interface Loaded {
+  readonly row: PlaceRow;
+  readonly destination: DestinationRow;
+  readonly adapter: DestinationAdapter;
+  /** By id; those that live here and those that have moved away and left names behind. */
+  readonly bindings: ReadonlyMap<string, BindingWithAll>;
+  readonly input: PushInput;
+}
+
+/** Null if nothing may be written there now: the destination is gone, or writes are suspended. */
+export async function loadPush(runtime: Runtime, id: string, lease: Lease): Promise<Loaded | null> {
+  const { db } = runtime.database;
+  const [found, installation] = await Promise.all([placeById(db, id), installationRow(db)]);
+  const destination = found && (await destinationById(db, found.destinationId));
+  if (found === undefined || destination === undefined || destination.removedAt !== null) return null;
+  // Whoever resumes makes the places due again.
+  if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
+  const adapter = destinationAdapter(runtime, destination.kind);
+  // Whoever held the lease before us may still have a request on its way.
+  const row = lease.takeover ? await takenOver(runtime, found, adapter) : found;
+  const [here, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
+  const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry)));
+  return {
+    row,
+    destination,
+    adapter,
+    bindings: new Map(here.map((entry) => [entry.binding.id, entry])),
+    input: {
+      installation: runtime.installation,
+      traits: adapter.traits,
+      target: row.target,
+      ledger,
+      bindings: bindings.filter((binding) => binding !== null),
+      shared: row.shared,
+      force: row.settleAt !== null && row.settleAt <= lease.now,
+    },
+  };
+}
+
+async function takenOver(runtime: Runtime, row: PlaceRow, adapter: DestinationAdapter): Promise<PlaceRow> {
+  if (adapter.traits.compareAndSet) return row;
+  await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
+  return (await placeById(runtime.database.db, row.id)) ?? row;
+}
+
+/** The bindings that live here and those that have moved away and left names behind. */
+async function bindingsHere(runtime: Runtime, row: PlaceRow): Promise<BindingWithAll[]> {
+  const { db } = runtime.database;
+  const all = await bindingsAtPlace(db, row.id, await ownersAt(db, row.id));
+  return all.filter(({ binding }) => binding.suspendedAt === null);
+}
+
+async function pushBinding(
+  runtime: Runtime,
+  row: PlaceRow,
+  all: BindingWithAll,
+): Promise<PushBinding | null> {
+  const { db } = runtime.database;
+  const { binding, rule, branch } = all;
+  const leaving = whyLeaving(row, all);
+  if (leaving === "stays") return null;
+  const [rows, unread] = await Promise.all([
+    loginsById(db, Object.values(binding.logins)),
+    productionUnread(db, branch.id, branch.sourceId),
+  ]);
+  const logins = Object.entries(binding.logins).flatMap(([alias, id]) => {
+    const login = rows.find((candidate) => candidate.id === id);
+    if (login === undefined) return [];
+    const { role, database, fingerprint } = login;
+    return [{ alias, id, role, database, fingerprint, proven: login.provenFingerprint === fingerprint }];
+  });
+  const passwords = rows.map((login) => login.passwordFingerprint);
+  const adapter = destinationAdapter(runtime, all.destinationKind);
+  return {
+    id: binding.id,
+    rule: rule.definition,
+    wanted: binding.wanted,
+    applied: binding.applied,
+    leaving,
+    exposure: adapter.exposure(row.target) ?? rule.definition.exposure ?? "development",
+    sourceId: rule.sourceId,
+    branch: {
+      id: branch.id,
+      neonId: branch.neonId,
+      name: branch.name,
+      isDefault: branch.isDefault,
+      isProtected: branch.isProtected,
+    },
+    inherited: await sharedWithProduction(db, branch.id, branch.sourceId, passwords),
+    unread,
+    logins,
+  };
+}
+
+/**
+ * A move puts the new place first: what is left behind goes only when the binding has arrived, and only
+ * if the rule wants names that are not needed any more to go.
+ */
+function whyLeaving(
+  row: PlaceRow,
+  { binding, rule, branch }: BindingWithAll,
+): PushBinding["leaving"] | "stays" {
+  if (binding.leaving) return branch.goneAt === null ? "moved" : "branch-gone";
+  if (binding.state === "removed" || binding.state === "retained") return "stays";
+  if (binding.placeId === row.id) return "no";
+  const { policy, onBranchDelete } = rule.definition;
+  const arrived = binding.applied >= binding.wanted;
+  return arrived && (policy === "mirror" || onBranchDelete === "delete") ? "moved" : "stays";
+}

@@ -1,0 +1,126 @@
+/** What a branch's rules want, written down: bindings, places, and `wanted` where an input moved. */
+import { type BindingRow, ensureBindings, raiseWanted, setState } from "../services/store/binding.ts";
+import type { Db } from "../services/store/db.ts";
+import { formerPlaces } from "../services/store/ledger.ts";
+import type { LoginRow } from "../services/store/login.ts";
+import { ensurePlaces } from "../services/store/place.ts";
+import type { RuleWithDestination } from "../services/store/rule.ts";
+import { takeOver } from "../services/store/succession.ts";
+import { markDue } from "../services/store/work.ts";
+import { SyncError } from "../services/sync/errors.ts";
+import { loginsWanted, material } from "../services/sync/material.ts";
+import type { LoginMaterial, LoginWanted } from "../services/sync/model.ts";
+import { nextFor } from "../services/sync/outcome.ts";
+import type { BranchReading } from "../services/sync/ports.ts";
+import { type Aim, aim, type BranchView, inputs } from "../services/sync/reconcile.ts";
+import { destinationAdapter, type Runtime } from "./runtime.ts";
+
+export interface Meant {
+  readonly view: BranchView;
+  readonly branchId: string;
+  readonly entries: readonly RuleWithDestination[];
+  /** Null: no rule asks for a login. */
+  readonly reading: BranchReading | null;
+  /** The logins that could be made, by `loginKey`. */
+  readonly known: ReadonlyMap<string, LoginRow>;
+}
+
+export const loginKey = (login: { role: string; database: string }): string =>
+  `${login.role}\n${login.database}`;
+
+/** The login, or why it cannot be made. */
+export function attempt(reading: BranchReading, login: LoginWanted): LoginMaterial | SyncError {
+  try {
+    return material(reading, login);
+  } catch (thrown) {
+    if (thrown instanceof SyncError) return thrown;
+    throw thrown;
+  }
+}
+
+/** A handful of statements, however many rules there are. */
+export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void> {
+  const bindings = await ensureBindings(
+    tx,
+    meant.branchId,
+    meant.entries.map(({ rule }) => rule.id),
+  );
+  const moves: Move[] = [];
+  for (const entry of meant.entries) {
+    const binding = bindings.find((one) => one.ruleId === entry.rule.id);
+    if (binding === undefined) continue;
+    const wish = wishOf(runtime, meant, entry, binding);
+    if (wish instanceof SyncError) {
+      const reason = { code: wish.code, cause: wish.message, next: nextFor(wish) };
+      await setState(tx, [binding.id], "parked", reason);
+    } else if (wish !== null) moves.push(wish);
+  }
+  if (moves.length > 0) await raise(runtime, tx, moves);
+}
+
+/** One binding that wants more than it has. */
+interface Move {
+  readonly binding: BindingRow;
+  readonly aimed: Aim;
+  readonly destinationId: string;
+  readonly names: readonly string[];
+  readonly inputs: string;
+  readonly logins: Readonly<Record<string, string>>;
+}
+
+/** Null: it has what it wants. */
+function wishOf(
+  runtime: Runtime,
+  { view, reading, known }: Meant,
+  { rule, destination }: RuleWithDestination,
+  binding: BindingRow,
+): Move | SyncError | null {
+  const adapter = destinationAdapter(runtime, destination.kind);
+  const aimed = aim(rule.definition, view, { adapter, block: destination.block });
+  if (aimed instanceof SyncError) return aimed;
+  const logins: { alias: string; id: string; generation: number }[] = [];
+  for (const login of loginsWanted(rule.definition)) {
+    const row = known.get(loginKey(login));
+    const problem = row === undefined && reading !== null ? attempt(reading, login) : null;
+    if (problem instanceof SyncError) return problem;
+    if (row !== undefined) logins.push({ alias: login.alias, id: row.id, generation: row.generation });
+  }
+  const text = inputs(rule.revision, aimed.key, logins);
+  if (binding.inputs === text && !isBack(binding)) return null;
+  return {
+    binding,
+    aimed,
+    destinationId: destination.id,
+    names: Object.keys(rule.definition.variables).map((name) => adapter.traits.normaliseName(name)),
+    inputs: text,
+    logins: Object.fromEntries(logins.map((login) => [login.alias, login.id])),
+  };
+}
+
+/** It had left, or what it was parked for may have changed without any of its inputs moving. */
+function isBack({ leaving, state, code }: BindingRow): boolean {
+  if (leaving || state === "removed" || state === "retained") return true;
+  return state === "parked" && (code === "source_unready" || code === "policy");
+}
+
+async function raise(runtime: Runtime, tx: Db, moves: readonly Move[]): Promise<void> {
+  const placeIds = await ensurePlaces(
+    tx,
+    moves.map(({ destinationId, aimed: { key, container, target } }) => ({
+      destinationId,
+      key,
+      container,
+      target,
+    })),
+    runtime.settings.sweepEveryMs,
+  );
+  const placed = moves.flatMap((move, index) => {
+    const placeId = placeIds[index];
+    return placeId === undefined ? [] : [{ ...move, bindingId: move.binding.id, placeId }];
+  });
+  await takeOver(tx, placed);
+  await raiseWanted(tx, placed);
+  await markDue(tx, "place", [
+    ...new Set([...placed.map((one) => one.placeId), ...(await formerPlaces(tx, placed))]),
+  ]);
+}
