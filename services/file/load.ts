@@ -79,7 +79,7 @@ class Loader {
     this.#checkTwins(sources);
     const rules = readRules(this.#section("rules"), this.#scope(sources, destinations), this.#findings);
     const hooks = this.#optional("webhooks", webhooks);
-    if (hooks !== undefined) this.#checkRepositories(hooks);
+    this.#checkRepositories();
     const watching = this.#optional("watch", watch);
     const sweeping = this.#optional("sweep", sweep);
     return {
@@ -197,13 +197,18 @@ class Loader {
     return [...this.#section(section).entries.keys()].filter((name) => !name.startsWith("x-"));
   }
 
-  #checkRepositories(hooks: z.output<typeof webhooks>): void {
+  /** Looks at what is written, so that it also speaks where the section is wrong elsewhere. */
+  #checkRepositories(): void {
     const known = this.#names("sources");
-    for (const [repository, names] of Object.entries(hooks.github?.repositories ?? {})) {
-      for (const [index, name] of names.entries()) {
-        if (known.includes(name)) continue;
-        const path = ["webhooks", "github", "repositories", repository, index];
-        this.#add(faultAt(this.#file, path, `there is no source "${name}"`, didYouMean(name, known)));
+    const path = ["webhooks", "github", "repositories"];
+    const repositories = lookUp(this.#root, path);
+    if (repositories?.kind !== "map") return;
+    for (const [repository, { tree }] of repositories.entries) {
+      for (const [index, item] of tree.kind === "list" ? tree.items.entries() : []) {
+        if (item.kind !== "scalar" || typeof item.value !== "string" || known.includes(item.value)) continue;
+        const hint = didYouMean(item.value, known);
+        const problem = `there is no source "${item.value}"`;
+        this.#add(faultAt(this.#file, [...path, repository, index], problem, hint));
       }
     }
   }

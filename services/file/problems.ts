@@ -88,17 +88,27 @@ function faultsOfIssue(issue: z.core.$ZodIssue, above: Path, part: Part, schema:
   }
 }
 
-/** Of the alternatives of a union, the one that the author most likely meant: right in kind, least wrong. */
-function nearestBranch(
-  branches: readonly (readonly z.core.$ZodIssue[])[],
-  found: Tree | undefined,
-): readonly z.core.$ZodIssue[] {
-  const wrongKind = (issues: readonly z.core.$ZodIssue[]) =>
-    found !== undefined && issues.some((issue) => issue.path.length === 0 && issue.code === "invalid_type")
-      ? 1
-      : 0;
-  const weigh = (issues: readonly z.core.$ZodIssue[]) => wrongKind(issues) * 1000 + issues.length;
+type Issues = readonly z.core.$ZodIssue[];
+
+/** Of the alternatives of a union, the one that the author most likely meant: right in kind, with these keys. */
+function nearestBranch(branches: readonly Issues[], found: Tree | undefined): Issues {
+  const weigh = (issues: Issues) =>
+    (found !== undefined && isWrongKind(issues) ? 10_000 : 0) + 100 * strangers(issues) + issues.length;
   return [...branches].sort((a, b) => weigh(a) - weigh(b))[0] ?? [];
+}
+
+function isWrongKind(issues: Issues): boolean {
+  return issues.some(
+    (issue) =>
+      issue.path.length === 0 &&
+      (issue.code === "invalid_type" || (issue.code === "invalid_union" && issue.errors.every(isWrongKind))),
+  );
+}
+
+function strangers(issues: Issues): number {
+  return issues
+    .map((issue) => (issue.path.length === 0 && issue.code === "unrecognized_keys" ? issue.keys.length : 0))
+    .reduce((sum, count) => sum + count, 0);
 }
 
 /** The keys that a schema knows at a path, through optional, default, union and transform. */

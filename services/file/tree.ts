@@ -150,7 +150,11 @@ class Planter {
     if (this.#nodes > MOST_NODES)
       throw new TreeFault(at, `anchors multiply to more than ${MOST_NODES} values`);
     if (depth > DEEPEST) throw new TreeFault(at, `values are nested deeper than ${DEEPEST} levels`);
-    if (isAlias(node)) return this.plant(node.resolve(this.#document), depth + 1);
+    if (isAlias(node)) {
+      const target = node.resolve(this.#document);
+      if (target === undefined) throw new TreeFault(at, "an alias names an anchor that is not set before it");
+      return this.plant(target, depth + 1);
+    }
     if (isMap(node)) return this.#map(node.items, at, depth);
     if (isSeq(node))
       return { kind: "list", at, items: node.items.map((item) => this.plant(item, depth + 1)) };
@@ -213,7 +217,7 @@ function failed(at: Spot, problem: string, hint = "") {
 const WORDS: Readonly<Record<string, string>> = {
   BAD_ALIAS: "an alias names an anchor that is not set before it",
   BAD_DQ_ESCAPE: "an unknown escape in double quotes",
-  BAD_INDENT: "the indentation does not fit",
+  BAD_INDENT: "the indentation does not fit, or a bracket before it is not closed",
   BAD_SCALAR_START: "text may not begin with this character without quotes",
   BLOCK_AS_IMPLICIT_KEY: "a mapping may not begin here",
   DUPLICATE_KEY: "this key is given twice",

@@ -1,6 +1,6 @@
 import { SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
-import type { LoginMaterial, LoginWanted, Rule } from "./model.ts";
+import type { LoginMaterial, LoginWanted, Replica, Rule } from "./model.ts";
 import type { BranchReading, Fingerprint, SourceBranch, SourceEndpoint } from "./ports.ts";
 
 /** Neon listens there for pooled and direct alike. */
@@ -55,7 +55,15 @@ export function material(reading: BranchReading, wanted: LoginWanted): LoginMate
     password,
     endpoint: { id: endpoint.id, host: endpoint.host },
     port: PORT,
+    replicas: replicasOf(branch),
   };
+}
+
+/** The read-only computes that can be used now. */
+export function replicasOf({ endpoints }: Pick<SourceBranch, "endpoints">): Replica[] {
+  return endpoints.flatMap(({ id, name = null, host, type, disabled }) =>
+    type === "read_only" && !disabled ? [{ id, name, host }] : [],
+  );
 }
 
 /** Moves when a consumer would have to be told: password, host, port. */

@@ -83,7 +83,16 @@ export interface LoginMaterial {
   readonly database: string;
   readonly password: Secret;
   readonly endpoint: { readonly id: string; readonly host: string };
+  /** Read-only computes of the branch, for expressions that name one; absent: none is known. */
+  readonly replicas?: readonly Replica[];
   readonly port: number;
+}
+
+/** A read-only compute. Never taken unless an expression names it. */
+export interface Replica {
+  readonly id: string;
+  readonly name: string | null;
+  readonly host: string;
 }
 
 /** What a rule asks of a branch: one login per alias. */

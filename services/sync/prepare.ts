@@ -7,6 +7,7 @@ import type { Wish } from "./plan.ts";
 import type { BranchReading } from "./ports.ts";
 import type { BindingOutcome, PushBinding, PushInput, PushPorts } from "./push.ts";
 import { render } from "./render.ts";
+import { onReplica, replicasNamed } from "./variables.ts";
 
 /** A binding that may be planned: its values rendered, passed and proven. */
 export interface Prepared {
@@ -102,6 +103,13 @@ async function prove(
       if (made === undefined || (login.proven && binding.rule.proof === "onChange")) return;
       await ports.prove(binding.sourceId, made);
       await ports.recordProof(login);
+    }),
+  );
+  // A read-only compute has no generation of its own, so it is logged in to whenever its string is written.
+  await Promise.all(
+    replicasNamed(binding.rule.variables).map(async ({ alias, replica }) => {
+      const made = logins.get(alias);
+      if (made !== undefined) await ports.prove(binding.sourceId, onReplica(made, replica));
     }),
   );
 }

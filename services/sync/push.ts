@@ -1,6 +1,6 @@
 /**
  * One push: brings one place to what its bindings want. Read it from the top, it does what it says:
- * observe, read, render, gate, prove, plan, guard, claim, apply, record.
+ * check, observe, read, render, gate, prove, plan, guard, claim, apply, record.
  *
  * Observe comes before read, else compare-and-set could pass with an old value. The claim is on our disk
  * before the first write, else a crash leaves a secret behind that nobody dares to touch. Record is last.
@@ -65,6 +65,8 @@ export interface PushInput {
 
 export interface PushPorts {
   readonly destination: Destination;
+  /** The account is the one that is configured: throws what `Destination.check` throws. May remember. */
+  check(): Promise<void>;
   source(id: string): Source;
   readonly fingerprint: Fingerprinter;
   /** Logs in over the pooled and the direct host. */
@@ -77,6 +79,7 @@ export interface PushPorts {
 }
 
 export const STEPS = [
+  "check",
   "observe",
   "read",
   "render",
@@ -111,10 +114,10 @@ export interface PushOutcome {
   readonly shared: boolean;
 }
 
-/** Throws what concerns the whole place (observe, claim); what concerns a binding is in the outcome. */
+/** Throws what concerns the whole place (check, observe, claim); what concerns a binding is in the outcome. */
 export async function push(input: PushInput, ports: PushPorts): Promise<PushOutcome> {
   const outcomes = new Map<string, BindingOutcome>();
-  const seen = await observe(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
+  const seen = await look(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
   if (seen instanceof SyncError) return withoutTarget(input, seen);
   const due = input.bindings.filter((binding) => isDue(input, binding, seen));
   const prepared = await prepare(input, ports, due, outcomes);
@@ -131,6 +134,13 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   settle(prepared, applied, outcomes);
   const known = { ...planned, equal: atVersionOf(applied, input, planned) };
   return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen) };
+}
+
+/** Before anything else: what is seen in another account says nothing about the one that is meant. */
+async function look(input: PushInput, ports: PushPorts): Promise<Observation> {
+  ports.step?.("check");
+  await ports.check();
+  return await observe(input, ports);
 }
 
 async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {

@@ -1,10 +1,11 @@
 /** From rules and one branch to what is wanted where. Pure; `workers/reconcile.ts` reads and writes. */
 import { asSyncError, type SyncError } from "./errors.ts";
-import { loginsWanted } from "./material.ts";
+import { loginsWanted, replicasOf } from "./material.ts";
 import type { LoginWanted, Rule } from "./model.ts";
 import { selectBranch } from "./patterns.ts";
-import type { DestinationAdapter, Exposure } from "./ports.ts";
+import type { DestinationAdapter, Exposure, SourceBranch } from "./ports.ts";
 import { renderTarget } from "./templates.ts";
+import { replicasNamed } from "./variables.ts";
 
 export interface BranchView {
   readonly id: string;
@@ -30,6 +31,10 @@ export interface Aim {
 export function means(rule: Rule, branch: BranchView, now: Date): boolean {
   return selectBranch(rule.branches, branch, now).matches;
 }
+
+/** Whether time alone can change what the rule means. */
+export const agesMatter = ({ branches }: Pick<Rule, "branches">): boolean =>
+  branches.olderThanMs !== undefined || branches.youngerThanMs !== undefined;
 
 /** Works out the target, or says why it cannot be (a template that does not resolve, a field unknown). */
 export function aim(
@@ -59,15 +64,35 @@ export function aim(
 
 /**
  * What `wanted` stands for, as text: while it stays, nothing has to be pushed. The logins' generations
- * hold password and hosts, the revision holds everything that the user wrote.
+ * hold password and hosts, the revision holds everything that the user wrote. `facts` is the rest: what else
+ * decides whether and what a rule may write of this branch.
  */
 export function inputs(
   revision: number,
   key: string,
   logins: readonly { readonly alias: string; readonly id: string; readonly generation: number }[],
+  facts: readonly string[] = [],
 ): string {
   const parts = logins.map((login) => `${login.alias}=${login.id}@${login.generation}`).sort();
-  return JSON.stringify([revision, key, ...parts]);
+  return JSON.stringify([revision, key, ...parts, ...facts]);
+}
+
+/**
+ * Facts of a branch that are inputs beside its logins. A branch that becomes the default or a protected one has
+ * to pass the gate again. Read-only computes are part of no login, so a rule that names one says where it is.
+ */
+export function factsFor(
+  rule: Pick<Rule, "variables">,
+  view: Pick<BranchView, "default" | "protected">,
+  branch: Pick<SourceBranch, "endpoints">,
+): string[] {
+  const there = replicasOf(branch);
+  const names = new Set(replicasNamed(rule.variables).map(({ replica }) => replica));
+  const replicas = [...names].sort().map((name) => {
+    const found = there.find((one) => one.name === name) ?? there.find((one) => one.id === name);
+    return `${name}=${found?.host ?? "absent"}`;
+  });
+  return [view.default || view.protected ? "production" : "", ...replicas];
 }
 
 /**

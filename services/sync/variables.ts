@@ -4,8 +4,8 @@
  * what is no secret and the same on every branch.
  *
  * Options: `sslmode`, `channel_binding` (on, off), `sni_workaround` (on, off), `connect_timeout`
- * (seconds, off), `application_name` (off), and any further connection parameter. Values are
- * percent-decoded.
+ * (seconds, off), `application_name` (off), `replica` (name or id of a read-only compute, which is
+ * never taken otherwise), and any further connection parameter. Values are percent-decoded.
  */
 import { checkParameter, type Via } from "./connection-strings.ts";
 import { SyncError } from "./errors.ts";
@@ -23,6 +23,8 @@ export interface LoginExpression {
   readonly form: Form;
   /** What the expression changes about the rule's connection. */
   readonly options: Partial<ConnectionOptions>;
+  /** The read-only compute to use instead of the read-write one; null: none. */
+  readonly replica: string | null;
 }
 
 export interface TextExpression {
@@ -47,10 +49,12 @@ export function parseVariable(text: string): VariableExpression {
   const mark = text.indexOf("?");
   const path = mark === -1 ? text : text.slice(0, mark);
   const head = parsePath(text, path);
-  const options = mark === -1 ? {} : parseOptions(text, mark + 1);
+  const { replica, options } = mark === -1 ? NO_OPTIONS : parseOptions(text, mark + 1);
   if (!head.form.takesOptions && Object.keys(options).length > 0)
     throw refusal(text, mark, `form "${head.form.name}" has no room for options`);
-  return { kind: "login", text, ...head, options };
+  if (replica !== null && !head.form.viaMatters)
+    throw refusal(text, mark, `"${head.form.name}" is the same on every compute`);
+  return { kind: "login", text, ...head, options, replica };
 }
 
 /** The value for one branch. Throws `invalid_target` if a role alias is missing, or as `renderForm` does. */
@@ -66,7 +70,35 @@ export function renderVariable(
       "invalid_target",
       `"${expression.text}" names the role "${expression.alias}", which the rule does not define`,
     );
-  return renderForm(expression.form.name, login, withOptions(connection, expression.options), expression.via);
+  const { form, via, replica, options } = expression;
+  const there = replica === null ? login : onReplica(login, replica);
+  return renderForm(form.name, there, withOptions(connection, options), via);
+}
+
+/** The same login on a read-only compute. Throws `source_unready` if the branch has none of this name or id. */
+export function onReplica(login: LoginMaterial, replica: string): LoginMaterial {
+  const known = login.replicas ?? [];
+  const found = known.find(({ name }) => name === replica) ?? known.find(({ id }) => id === replica);
+  if (found !== undefined) return { ...login, endpoint: { id: found.id, host: found.host } };
+  const hint = didYouMean(
+    replica,
+    known.map(({ name, id }) => name ?? id),
+  );
+  throw new SyncError("source_unready", `the branch has no read-only compute "${replica}" that is enabled`, {
+    next: `Add it to the branch, or correct the rule. ${hint}`.trim(),
+  });
+}
+
+/** The read-only computes that a rule's variables name, with the login each. Throws as `parseVariable`. */
+export function replicasNamed(
+  variables: Readonly<Record<string, string>>,
+): readonly { readonly alias: string; readonly replica: string }[] {
+  const named = Object.values(variables).flatMap((text) => {
+    const expression = parseVariable(text);
+    if (expression.kind !== "login" || expression.replica === null) return [];
+    return [{ alias: expression.alias, replica: expression.replica }];
+  });
+  return [...new Map(named.map((one) => [`${one.alias} ${one.replica}`, one])).values()];
 }
 
 /** The aliases that a rule's variables (name to expression) need. Throws as `parseVariable`. */
@@ -189,8 +221,15 @@ function toggle(
   return value === "off" || value === "disable" ? make(false) : "expected on or off";
 }
 
-function parseOptions(text: string, start: number): Partial<ConnectionOptions> {
+interface Options {
+  readonly replica: string | null;
+  readonly options: Partial<ConnectionOptions>;
+}
+const NO_OPTIONS: Options = { replica: null, options: {} };
+
+function parseOptions(text: string, start: number): Options {
   let options: Partial<ConnectionOptions> = {};
+  let replica: string | null = null;
   const seen = new Set<string>();
   let at = start;
   for (const pair of text.slice(start).split("&")) {
@@ -200,10 +239,14 @@ function parseOptions(text: string, start: number): Partial<ConnectionOptions> {
     const value = decode(text, at + equals + 1, pair.slice(equals + 1));
     if (seen.has(name)) throw refusal(text, at, `option "${name}" is given twice`);
     seen.add(name);
-    options = { ...options, ...parseOption(text, at, name, value, options) };
+    if (name === "replica") {
+      if (!/^[\p{L}\p{N}_. -]{1,128}$/u.test(value))
+        throw refusal(text, at, "expected a compute's name or id");
+      replica = value;
+    } else options = { ...options, ...parseOption(text, at, name, value, options) };
     at += pair.length + 1;
   }
-  return options;
+  return { replica, options };
 }
 
 function parseOption(
@@ -220,7 +263,7 @@ function parseOption(
     return result;
   }
   // Anything else is a parameter for the client, unless it looks like a typing mistake of ours.
-  const meant = didYouMean(name, Object.keys(OPTIONS));
+  const meant = didYouMean(name, [...Object.keys(OPTIONS), "replica"]);
   if (meant !== "") throw refusal(text, at, `there is no option "${name}"`, meant);
   const refused = checkParameter(name, value);
   if (refused !== null) throw refusal(text, at, refused);

@@ -35,7 +35,10 @@ export function match<K extends KnownBranch>(
 const SHARE = 0.3;
 const AT_LEAST = 5;
 
-/** More than 30 % and at least five at once: more likely a fault, ours or theirs, than a wish. */
-export function tooManyGone(known: number, missing: number): boolean {
-  return missing >= AT_LEAST && missing > known * SHARE;
+/**
+ * More than 30 % and at least five at once: more likely a fault, ours or theirs, than a wish. Once deletes are
+ * held they stay so while five are missing: those that come back were never gone.
+ */
+export function holdsDeletes(known: number, missing: number, held: boolean): boolean {
+  return missing >= AT_LEAST && (held || missing > known * SHARE);
 }

@@ -6,6 +6,8 @@ import type { IdentifyCredential, Io, ResolveCredential } from "./io.ts";
 
 export interface SourceEndpoint {
   readonly id: string;
+  /** What somebody called it; null or absent: it has only its id. */
+  readonly name?: string | null;
   /** As the vendor gives it, direct. Never built from a region. */
   readonly host: string;
   readonly type: "read_write" | "read_only";
