@@ -5,11 +5,15 @@ import type { Metrics } from "../metrics.ts";
 import { authenticated, scoped } from "./auth.ts";
 import { type BindingFilter, type BindingItem, bindings } from "./bindings.ts";
 import { type BranchFilter, type BranchItem, branches } from "./branches.ts";
+import { commands } from "./commands.ts";
+import { connections } from "./connection.ts";
 import { type EventFilter, type EventItem, events } from "./events.ts";
 import { liveness, readiness } from "./health.ts";
-import type { ApiEnv, Authenticate, Probe, Reader } from "./ports.ts";
+import { matching } from "./matching.ts";
+import type { ApiEnv, Authenticate, Matching, Probe, Reader, Reveal, Tell } from "./ports.ts";
 import { ApiProblem, asProblem, writeProblem } from "./problems.ts";
 import { identified, observed, safeHeaders } from "./requests.ts";
+import { type SourceFilter, type SourceItem, sources } from "./sources.ts";
 import { type WebhookDeps, webhooks } from "./webhooks.ts";
 
 /** What the public listener needs. */
@@ -22,6 +26,10 @@ export interface PublicApiDeps {
 export interface ApiDeps extends PublicApiDeps {
   readonly authenticate: Authenticate;
   readonly probes: readonly Probe[];
+  readonly sources: Reader<SourceItem, SourceFilter>;
+  readonly reveal: Reveal;
+  readonly matching: Matching;
+  readonly tell: Tell;
   readonly branches: Reader<BranchItem, BranchFilter>;
   readonly bindings: Reader<BindingItem, BindingFilter>;
   readonly events: Reader<EventItem, EventFilter>;
@@ -43,8 +51,12 @@ export function createAdminApi(deps: ApiDeps): Hono<ApiEnv> {
   });
   return app
     .route("/", readiness(deps.probes))
+    .route("/v1/sources", sources(deps.sources))
+    .route("/v1/sources", connections(deps.reveal))
+    .route("/v1/rules", matching(deps.matching))
     .route("/v1/branches", branches(deps.branches))
     .route("/v1/bindings", bindings(deps.bindings))
+    .route("/v1/bindings", commands(deps.tell))
     .route("/v1/events", events(deps.events));
 }
 

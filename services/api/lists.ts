@@ -71,7 +71,8 @@ function encodeCursor(next: string): string {
   return Buffer.from(next, "utf8").toString("base64url");
 }
 
-function queryOf(c: Context<ApiEnv>): Record<string, string | undefined> {
+/** The query as single values. Throws if one is given twice: nobody knows which is meant. */
+export function queryOf(c: Context<ApiEnv>): Record<string, string | undefined> {
   const entries = Object.entries(c.req.queries()).map(([name, values]) => {
     if (values.length > 1) throw invalid([{ parameter: name, problem: "given more than once" }]);
     return [name, values[0]] as const;
@@ -79,7 +80,8 @@ function queryOf(c: Context<ApiEnv>): Record<string, string | undefined> {
   return Object.fromEntries(entries);
 }
 
-function checked<Output>(schema: z.ZodType<Output>, query: unknown): Output {
+/** Throws naming every parameter that is not understood. */
+export function checked<Output>(schema: z.ZodType<Output>, query: unknown): Output {
   const result = schema.safeParse(query);
   if (result.success) return result.data;
   throw invalid(
@@ -91,7 +93,9 @@ function checked<Output>(schema: z.ZodType<Output>, query: unknown): Output {
   );
 }
 
-function invalid(parameters: readonly { parameter: string; problem: string }[]): ApiProblem {
+export function invalid(
+  parameters: readonly { parameter: string; problem: string; suggestions?: readonly string[] }[],
+): ApiProblem {
   return new ApiProblem("invalid_request", "Some query parameters are not understood.", {
     members: { parameters },
   });

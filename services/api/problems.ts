@@ -1,5 +1,6 @@
 /** Errors of the API: RFC 9457 problem documents. Thrown anywhere below a route, written in one place. */
 import type { Context } from "hono";
+import { isAway } from "../store/db.ts";
 import { SyncError } from "../sync/errors.ts";
 import type { ApiEnv } from "./ports.ts";
 
@@ -12,11 +13,14 @@ const PROBLEMS = {
   unauthenticated: [401, "A valid token is needed"],
   forbidden: [403, "The token may not do this"],
   not_found: [404, "Nothing is here"],
+  conflict: [409, "This does not go with the state that it is in"],
+  source_unready: [409, "The branch is not ready for this"],
   method_not_allowed: [405, "This cannot be done here"],
   body_too_slow: [408, "The body took too long"],
   body_too_large: [413, "The body is too large"],
   unsupported_media_type: [415, "The body has the wrong type"],
   internal: [500, "Something went wrong here"],
+  source_failed: [502, "The source did not answer as it should"],
   unavailable: [503, "Not right now"],
   not_ready: [503, "Not ready"],
 } as const;
@@ -62,7 +66,7 @@ export function writeProblem(c: Context<ApiEnv>, problem: ApiProblem): Response 
 /** What was not meant to happen says nothing to the outside but the id under which it is logged. */
 export function asProblem(thrown: unknown): ApiProblem {
   if (thrown instanceof ApiProblem) return thrown;
-  if (thrown instanceof SyncError && thrown.code === "unavailable") {
+  if (isAway(thrown) || (thrown instanceof SyncError && thrown.code === "unavailable")) {
     return new ApiProblem("unavailable", "Try again in a moment.", { headers: { "retry-after": "5" } });
   }
   return new ApiProblem("internal", "");

@@ -3,9 +3,19 @@ import { inBatches } from "../store/batch.ts";
 import type { Database } from "../store/db.ts";
 import { type Incoming, ingest as write } from "../store/ingest.ts";
 import { expectedMigrations, migrationsApplied } from "../store/migrate.ts";
-import { getBinding, getBranch, getEvent, listBindings, listBranches, listEvents } from "../store/views.ts";
+import {
+  getBinding,
+  getBranch,
+  getEvent,
+  getSource,
+  listBindings,
+  listBranches,
+  listEvents,
+  listSources,
+} from "../store/views.ts";
 import type { Hint, Ignored } from "../webhooks/result.ts";
 import type { ApiDeps } from "./app.ts";
+import { createMatching } from "./matches.ts";
 import type { Ingest, Probe } from "./ports.ts";
 
 export interface IngestOptions {
@@ -62,8 +72,12 @@ function incoming(delivery: Hint | Ignored, sourcesOf: IngestOptions["sourcesOf"
 }
 
 /** What `/v1` reads. */
-export function readers({ db }: Database): Pick<ApiDeps, "branches" | "bindings" | "events"> {
+export function readers({
+  db,
+}: Database): Pick<ApiDeps, "sources" | "branches" | "bindings" | "events" | "matching"> {
   return {
+    sources: { list: (query) => listSources(db, query), get: (id) => getSource(db, id) },
+    matching: createMatching(db),
     branches: { list: (query) => listBranches(db, query), get: (id) => getBranch(db, id) },
     bindings: { list: (query) => listBindings(db, query), get: (id) => getBinding(db, id) },
     events: { list: (query) => listEvents(db, query), get: (id) => getEvent(db, id) },

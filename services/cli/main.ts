@@ -1,17 +1,17 @@
 #!/usr/bin/env node
 /** The `branchline` command. One subcommand, one file; this one parses, and turns failures into exit codes. */
 import { Command, InvalidArgumentError } from "commander";
-import { ConfigurationError, settleEnvironment } from "../config.ts";
-import { renderProblems } from "../file/problems.ts";
+import { settleEnvironment } from "../config.ts";
 import { VERSION } from "../http.ts";
-import { SyncError } from "../sync/errors.ts";
-import { demo } from "./demo.ts";
-import { migrateCommand } from "./migrate.ts";
-import { serve } from "./serve.ts";
+import { branchesCommand } from "./branches.ts";
+import { connectionCommand } from "./connection.ts";
+import { doctorCommand } from "./doctor.ts";
+import { envCommand } from "./env.ts";
+import { explain } from "./exit.ts";
+import { presetsCommand } from "./presets.ts";
+import { adoptCommand, pushCommand, releaseCommand, resumeCommand, suspendCommand } from "./tell.ts";
 
-/** sysexits.h: something is wrong with the configuration. */
-const EX_CONFIG = 78;
-
+// What a whole server is made of is loaded when one is wanted: a small command should start at once.
 const program = new Command("branchline")
   .description("Keeps every place that holds a Neon connection string in step with Neon.")
   .version(VERSION)
@@ -22,12 +22,14 @@ program
   .description("run the API and the workers, or one of the two")
   .option("--api", "only the API")
   .option("--worker", "only the workers")
-  .action(async (options: { api?: boolean; worker?: boolean }) => await serve(options));
+  .action(async (options: { api?: boolean; worker?: boolean }) =>
+    (await import("./serve.ts")).serve(options),
+  );
 
 program
   .command("migrate")
   .description("bring the database to this release's version, and exit")
-  .action(async () => await migrateCommand());
+  .action(async () => (await import("./migrate.ts")).migrateCommand());
 
 program
   .command("demo")
@@ -35,7 +37,21 @@ program
   .option("--once", "end after the story")
   .option("--json", "print one JSON object and nothing else")
   .option("--port <number>", "port of the API; 0: any free one", port, 0)
-  .action(async (options: { once?: boolean; json?: boolean; port: number }) => await demo(options));
+  .action(async (options: { once?: boolean; json?: boolean; port: number }) =>
+    (await import("./demo.ts")).demo(options),
+  );
+
+program
+  .addCommand(branchesCommand())
+  .addCommand(presetsCommand())
+  .addCommand(connectionCommand())
+  .addCommand(envCommand())
+  .addCommand(doctorCommand())
+  .addCommand(pushCommand())
+  .addCommand(adoptCommand())
+  .addCommand(releaseCommand())
+  .addCommand(suspendCommand())
+  .addCommand(resumeCommand());
 
 function port(text: string): number {
   const number = Number(text);
@@ -43,16 +59,6 @@ function port(text: string): number {
     throw new InvalidArgumentError("A port is a number from 0 to 65535.");
   }
   return number;
-}
-
-/** Words for a person, never a stack: an error that nobody foresaw shows its message's first line. */
-function explain(error: unknown): { text: string; code: number } {
-  if (error instanceof ConfigurationError) return { text: renderProblems(error.problems), code: EX_CONFIG };
-  if (error instanceof SyncError) {
-    return { text: `${error.message}${error.next === undefined ? "" : `\n  ${error.next}`}`, code: 1 };
-  }
-  const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : "something failed";
-  return { text: message, code: 1 };
 }
 
 settleEnvironment();

@@ -1,5 +1,11 @@
 import { join } from "node:path";
-import { ConfigurationError, type Environment, type Problem, readEnvironment } from "../config.ts";
+import {
+  ConfigurationError,
+  type Environment,
+  type Problem,
+  readConfigPath,
+  readEnvironment,
+} from "../config.ts";
 import { destinations } from "../destinations/index.ts";
 import type { Configuration } from "../file/configuration.ts";
 import { loadFile } from "../file/load.ts";
@@ -57,7 +63,7 @@ function readAll(): { environment: Environment; configuration: Configuration | n
     }
   };
   const environment = collect(readEnvironment);
-  const path = environment?.configPath ?? null;
+  const path = readConfigPath();
   const adapters = { sources: sourceAdapters, destinations: [...destinations.values()] };
   const configuration = path === null ? null : collect(() => loadFile(path, { adapters }));
   if (environment !== undefined && environment.databaseUrl !== null && environment.masterKey === null) {

@@ -7,11 +7,12 @@ import { adminTokenOnly } from "../api/auth.ts";
 import { serveListeners } from "../api/listeners.ts";
 import { createReveal } from "../api/reveal.ts";
 import { createIngest, probes, readers } from "../api/store.ts";
+import { createTell } from "../api/tell.ts";
 import { type EnvironmentVariables, resolveReference } from "../config.ts";
 import { destinations } from "../destinations/index.ts";
 import type { Configuration } from "../file/configuration.ts";
 import { closeConnections } from "../http.ts";
-import type { Logger } from "../log.ts";
+import { type Logger, seldom } from "../log.ts";
 import { sourceAdapters } from "../sources/index.ts";
 import { configure } from "../store/configure.ts";
 import { openDatabase } from "../store/db.ts";
@@ -56,7 +57,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   const database = openDatabase({
     url: databaseUrl,
     max: CONNECTIONS,
-    onError: () => log.warn("a database connection was lost"),
+    onError: seldom((_, leftOut) => log.warn({ leftOut }, "a database connection was lost")),
   });
   const closing: (() => Promise<void>)[] = [() => database.close()];
   const stop = async (): Promise<void> => {
@@ -77,6 +78,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const queue = options.redisUrl === null ? { postgres: database.pool } : { redisUrl: options.redisUrl };
     const dispatching = startDispatching(prepared, queue);
     closing.push(() => dispatching.stop());
+    await dispatching.ready();
     const runtime: Runtime = { ...prepared, kick: dispatching.kick };
     if (roles.worker) {
       const working = startWorking(runtime, queue);
@@ -84,6 +86,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
         () => closeConnections(),
         () => working.stop(),
       );
+      await working.ready();
     }
     const { host, port, webhookPort } = options;
     const api = roles.api
@@ -111,6 +114,11 @@ function apiDeps({ adminToken, configuration, environment, log }: ServiceOptions
     reveal: createReveal({
       db: runtime.database.db,
       open: (row, signal) => openSource(runtime, row, signal),
+    }),
+    tell: createTell({
+      db: runtime.database.db,
+      traits: (kind) => runtime.destinations.get(kind)?.traits,
+      kick: runtime.kick,
     }),
     webhooks: {
       ingest: createIngest({

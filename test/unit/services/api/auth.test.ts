@@ -7,6 +7,11 @@ import { AUTHORIZED, harness, TOKEN } from "./harness.ts";
 /** Every route behind a token and the scope it needs: one list, so that none is forgotten. */
 const PROTECTED: readonly (readonly [string, string, Scope])[] = [
   ["GET", "/metrics", "read"],
+  ["GET", "/v1/sources", "read"],
+  ["GET", "/v1/sources/00000000-0000-4000-8000-000000000001", "read"],
+  ["GET", "/v1/sources/shop/connection", "reveal"],
+  ["GET", "/v1/sources/shop/env", "reveal"],
+  ["GET", "/v1/rules/web/branches", "read"],
   ["GET", "/v1/branches", "read"],
   ["GET", "/v1/branches/00000000-0000-4000-8000-000000000001", "read"],
   ["GET", "/v1/bindings", "read"],
@@ -43,7 +48,8 @@ describe.each(PROTECTED)("%s %s", (method, path, scope) => {
 
   test(`needs the scope ${scope} and no other`, async () => {
     const as = (scopes: Scope[]) =>
-      harness({ authenticate: async () => ({ name: "t", scopes: new Set(scopes) }) }).app;
+      harness({ authenticate: async () => ({ name: "t", scopes: new Set(scopes), revealDefault: true }) })
+        .app;
     const others = (["read", "write", "admin", "reveal"] as const).filter((one) => one !== scope);
     const refused = await as(others).request(path, { method, headers: AUTHORIZED });
     expect(refused.status).toBe(403);
@@ -65,9 +71,15 @@ test("the list above is complete", () => {
       ({ method, path }) => method !== "ALL" && (path.startsWith("/v1/") || path === "/metrics"),
     )
     .map(({ method, path }) => `${method} ${path}`);
-  const listed = PROTECTED.map(([method, path]) => `${method} ${path.replace(/\/(0{8}-.*|1)$/, "/:id")}`);
+  const listed = PROTECTED.map(([method, path]) => `${method} ${patternOf(path)}`);
   expect(new Set(listed)).toEqual(new Set(routes));
 });
+
+const patternOf = (path: string): string =>
+  path
+    .replace(/\/(0{8}-.*|1)$/, "/:id")
+    .replace("/sources/shop/", "/sources/:source/")
+    .replace("/rules/web/", "/rules/:rule/");
 
 describe("adminTokenOnly()", () => {
   test("without a token lets nobody in, not even with an empty one", async () => {
@@ -80,5 +92,6 @@ describe("adminTokenOnly()", () => {
   test("gives the operator every scope", async () => {
     const principal = await adminTokenOnly(new Secret(TOKEN))(new Secret(TOKEN));
     expect(principal?.scopes).toEqual(new Set(["read", "write", "admin", "reveal"]));
+    expect(principal?.revealDefault).toBe(true);
   });
 });

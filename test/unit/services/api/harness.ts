@@ -4,7 +4,8 @@ import { adminTokenOnly } from "../../../../services/api/auth.ts";
 import type { BindingFilter, BindingItem } from "../../../../services/api/bindings.ts";
 import type { BranchFilter, BranchItem } from "../../../../services/api/branches.ts";
 import type { EventFilter, EventItem } from "../../../../services/api/events.ts";
-import type { Ingested, Reader } from "../../../../services/api/ports.ts";
+import type { Ingested, Reader, Reveal } from "../../../../services/api/ports.ts";
+import type { SourceFilter, SourceItem } from "../../../../services/api/sources.ts";
 import { createLogger } from "../../../../services/log.ts";
 import { createMetrics } from "../../../../services/metrics.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
@@ -36,6 +37,25 @@ export function memoryReader<Item extends { id: string }, Filter extends object>
 }
 
 export const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, "0")}`;
+
+export const someSource = (n: number, over: Partial<SourceItem> = {}): SourceItem => ({
+  id: uuid(n),
+  name: `shop${n}`,
+  kind: "neon",
+  identity: `console.neon.tech/wispy-butterfly-${n}`,
+  branches: 3,
+  listedAt: "2026-09-01T12:00:00.000Z",
+  heldSince: null,
+  code: null,
+  cause: null,
+  next: null,
+  ...over,
+});
+
+const someReveal: Reveal = {
+  connection: async () => ({ value: new Secret("x"), branch: "main", role: "app", database: "shop" }),
+  variables: async () => ({ branch: "main", variables: [] }),
+};
 
 export const someBranch = (n: number, over: Partial<BranchItem> = {}): BranchItem => ({
   id: uuid(n),
@@ -104,9 +124,13 @@ export function harness(
     metrics: createMetrics(),
     authenticate: adminTokenOnly(new Secret(TOKEN)),
     probes: [],
+    sources: memoryReader<SourceItem, SourceFilter>([1, 2, 3].map((n) => someSource(n))),
+    reveal: someReveal,
+    matching: async (rule) => ({ rule, source: "shop", matches: 0, of: 0, branches: [], nearMisses: [] }),
     branches: memoryReader<BranchItem, BranchFilter>([1, 2, 3].map((n) => someBranch(n))),
     bindings: memoryReader<BindingItem, BindingFilter>([1, 2, 3].map((n) => someBinding(n))),
     events: memoryReader<EventItem, EventFilter>([3, 2, 1].map((n) => someEvent(n))),
+    tell: async () => null,
     ...over,
     webhooks: {
       ingest,

@@ -1,0 +1,199 @@
+/** What opens a branch, read from Neon now: find the branch, decide, choose the login, read it, note it, answer. */
+
+import type { AuditDetails } from "../store/audit.ts";
+import { recordAudit } from "../store/audit.ts";
+import { branchByNameOrDefault } from "../store/branch.ts";
+import type { Db } from "../store/db.ts";
+import { rulesOf } from "../store/rule.ts";
+import { liveSources, type SourceRow } from "../store/source.ts";
+import { SyncError } from "../sync/errors.ts";
+import { FORMS, renderForm } from "../sync/forms.ts";
+import { loginsWanted, material } from "../sync/material.ts";
+import {
+  type ConnectionOptions,
+  DEFAULT_CONNECTION,
+  type LoginMaterial,
+  type LoginWanted,
+} from "../sync/model.ts";
+import type { BranchReading, Source } from "../sync/ports.ts";
+import { expandPreset, PRESETS } from "../sync/presets.ts";
+import { DEFAULT_ALIAS, parseVariable, renderVariable } from "../sync/variables.ts";
+import { chooseLogin, missing, suggest, unclear } from "./choice.ts";
+import type { Caller, Connection, LoginRequest, Reveal, Variables, VariablesRequest } from "./ports.ts";
+import { ApiProblem } from "./problems.ts";
+
+export interface RevealOptions {
+  readonly db: Db;
+  /** Opens a source for one request; every read of it goes to Neon. */
+  readonly open: (row: SourceRow, signal: AbortSignal) => Source;
+}
+
+/** Of one request, all calls to Neon together. */
+const PATIENCE_MS = 25_000;
+const DEFAULT_PRESET = "vercel";
+
+export function createReveal({ db, open }: RevealOptions): Reveal {
+  const find = async (request: LoginRequest, caller: Caller, details: AuditDetails): Promise<Found> => {
+    const row = await sourceFor(db, request.source);
+    const source = open(row, AbortSignal.timeout(PATIENCE_MS));
+    const reading = await findBranch(db, row, source, request.branch, caller);
+    const object = `source/${row.name}/branch/${reading.branch.name}`;
+    const note = async (action: string, more: AuditDetails): Promise<void> => {
+      const { principal, requestId, sourceAddress } = caller;
+      const entry = { actor: principal.name, action, object, requestId, sourceAddress };
+      await recordAudit(db, { ...entry, details: { neonId: reading.branch.id, ...details, ...more } });
+    };
+    await decide(reading, caller, note);
+    return { row, source, reading, note };
+  };
+
+  return {
+    connection: async (request, caller) =>
+      await inWords(async (): Promise<Connection> => {
+        const { pooled } = request;
+        const form = formFor(request.form);
+        const found = await find(request, caller, { pooled, form });
+        const { role, database } = chooseLogin(found.reading, request);
+        const logins = await read(found, [{ alias: DEFAULT_ALIAS, role, database }]);
+        const login = logins.get(DEFAULT_ALIAS);
+        if (login === undefined) throw new ApiProblem("internal", "");
+        const value = renderForm(form, login, DEFAULT_CONNECTION, pooled ? "pooled" : "direct");
+        await found.note("connection.reveal", { role, database });
+        return { value, branch: found.reading.branch.name, role, database };
+      }),
+
+    variables: async (request, caller) =>
+      await inWords(async (): Promise<Variables> => {
+        const set = await variablesFor(db, request);
+        const found = await find(request, caller, set.details);
+        const wanted = set.logins ?? [{ alias: DEFAULT_ALIAS, ...chooseLogin(found.reading, request) }];
+        const logins = await read(found, wanted);
+        const variables = Object.entries(set.variables).map(([name, text]) => {
+          const expression = parseVariable(text);
+          const secret = expression.kind === "login" && expression.form.secret;
+          return { name, value: renderVariable(expression, logins, set.connection), secret };
+        });
+        const roles = [...new Set(wanted.map((login) => login.role))].join(", ");
+        await found.note("variables.reveal", { roles, names: Object.keys(set.variables).join(", ") });
+        return { branch: found.reading.branch.name, variables };
+      }),
+  };
+}
+
+interface Found {
+  readonly row: SourceRow;
+  readonly source: Source;
+  /** Without passwords. */
+  readonly reading: BranchReading;
+  readonly note: (action: string, more: AuditDetails) => Promise<void>;
+}
+
+async function sourceFor(db: Db, asked: string): Promise<SourceRow> {
+  const rows = await liveSources(db);
+  const row = rows.find(({ id }) => id === asked) ?? rows.find(({ name }) => name === asked);
+  if (row !== undefined) return row;
+  const names = rows.map(({ name }) => name);
+  throw missing("source", "there is no such source", asked, names);
+}
+
+/**
+ * Neon's list decides which branch a name means. What we know already only spares that list: it counts if
+ * Neon, asked for that very branch, still gives it this name (names are unique), or still calls it the default.
+ */
+async function findBranch(
+  db: Db,
+  row: SourceRow,
+  source: Source,
+  asked: string | null,
+  caller: Caller,
+): Promise<BranchReading> {
+  const isMeant = ({ branch }: Pick<BranchReading, "branch">) =>
+    asked === null ? branch.default : branch.name === asked;
+  const known = await branchByNameOrDefault(db, row.id, asked);
+  const guess = known === undefined ? null : await source.read(known.neonId, []);
+  if (guess !== null && isMeant(guess)) return guess;
+
+  const listed = await source.branches();
+  const meant =
+    listed.find((branch) => isMeant({ branch })) ?? listed.find(({ id }) => asked !== null && id === asked);
+  const reading = meant === undefined ? null : await source.read(meant.id, []);
+  if (reading !== null) return reading;
+  const { revealDefault } = caller.principal;
+  const shown = listed.filter((branch) => revealDefault || !(branch.default || branch.protected));
+  const names = shown.map(({ name }) => name);
+  if (asked === null) throw new ApiProblem("source_unready", "The source has no default branch right now.");
+  throw missing("branch", "there is no such branch", asked, names);
+}
+
+/** However a branch was named: what opens production needs the permission for production. */
+async function decide({ branch }: BranchReading, caller: Caller, note: Found["note"]): Promise<void> {
+  if (caller.principal.revealDefault || !(branch.default || branch.protected)) return;
+  await note("connection.refused", { reason: "default or protected branch" });
+  const which = branch.default ? "default" : "protected";
+  throw new ApiProblem("forbidden", `This token may not reveal what opens the ${which} branch.`);
+}
+
+async function read(
+  { source, reading }: Found,
+  wanted: readonly LoginWanted[],
+): Promise<ReadonlyMap<string, LoginMaterial>> {
+  const roles = [...new Set(wanted.map((login) => login.role))];
+  const whole = await source.read(reading.branch.id, roles);
+  if (whole === null) throw new ApiProblem("not_found", "The branch was deleted just now.");
+  return new Map(wanted.map((login) => [login.alias, material(whole, login)]));
+}
+
+function formFor(asked: string | null): string {
+  const form = asked ?? "url";
+  if (FORMS.has(form)) return form;
+  throw unclear("form", "there is no such form", suggest(form, [...FORMS.keys()]));
+}
+
+interface VariableSet {
+  readonly variables: Readonly<Record<string, string>>;
+  /** Null: one login, chosen on the branch. */
+  readonly logins: readonly LoginWanted[] | null;
+  readonly connection: ConnectionOptions;
+  readonly details: AuditDetails;
+}
+
+async function variablesFor(db: Db, request: VariablesRequest): Promise<VariableSet> {
+  const row = await sourceFor(db, request.source);
+  if (request.rule !== null) {
+    const rules = (await rulesOf(db, row.id)).flatMap(({ rule }) => (rule.orphanedAt === null ? [rule] : []));
+    const rule = rules.find(({ name }) => name === request.rule);
+    if (rule === undefined) {
+      const names = rules.map(({ name }) => name);
+      throw missing("rule", "there is no such rule of this source", request.rule, names);
+    }
+    const { variables, connection } = rule.definition;
+    return { variables, connection, logins: loginsWanted(rule.definition), details: { rule: rule.name } };
+  }
+  const name = request.preset ?? DEFAULT_PRESET;
+  if (!PRESETS.has(name)) {
+    throw unclear("preset", "there is no such preset", suggest(name, [...PRESETS.keys()]));
+  }
+  const entries = expandPreset(name, projectOf(row)).map((entry) => [entry.name, entry.expression]);
+  const variables: Record<string, string> = Object.fromEntries(entries);
+  return { variables, logins: null, connection: DEFAULT_CONNECTION, details: { preset: name } };
+}
+
+function projectOf({ block }: SourceRow): string | null {
+  const known = typeof block === "object" && block !== null && "project" in block ? block.project : null;
+  return typeof known === "string" ? known : null;
+}
+
+/** Neon's refusals in the API's words. Messages of a SyncError are ours and hold no value. */
+async function inWords<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (thrown) {
+    if (!(thrown instanceof SyncError) || thrown.code === "unavailable" || thrown.code === "internal")
+      throw thrown;
+    const code = UNREADY.has(thrown.code) ? "source_unready" : "source_failed";
+    const next = thrown.next === undefined ? "" : ` ${thrown.next}`;
+    throw new ApiProblem(code, `Neon: ${thrown.message}.${next}`, { members: { code: thrown.code } });
+  }
+}
+
+const UNREADY: ReadonlySet<string> = new Set(["source_unready", "invalid_secret", "invalid_target"]);

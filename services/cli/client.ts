@@ -1,0 +1,184 @@
+/** Talks to a running Branchline over its API, for the commands. Failures are words and an exit code. */
+import { isIP } from "node:net";
+import { z } from "zod";
+import { type ClientEnvironment, ConfigurationError } from "../config.ts";
+import { refuseAddress } from "../http/address.ts";
+import { closeConnections, createIo, decodeJson } from "../http.ts";
+import { SyncError } from "../sync/errors.ts";
+import type { OutgoingResponse } from "../sync/ports.ts";
+import { CommandError, EXIT } from "./exit.ts";
+
+export interface Client {
+  /** The decoded answer to a GET. Parameters that are null are left out. Throws `CommandError`. */
+  get<T>(path: string, query: Query, shape: z.ZodType<T>): Promise<T>;
+  /** The decoded answer to a POST of JSON. Throws `CommandError`. */
+  post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T>;
+  /** All items of a list, page after page. */
+  list<T>(path: string, query: Query, item: z.ZodType<T>): Promise<readonly T[]>;
+}
+
+export type Query = Readonly<Record<string, string | null>>;
+
+/** Neon is asked while we wait. */
+const TIMEOUT_MS = 30_000;
+const PAGE = "200";
+
+/** Does something with a client, and leaves no connection open that would keep the process. */
+export async function withClient<T>(
+  environment: ClientEnvironment,
+  use: (client: Client) => Promise<T>,
+): Promise<T> {
+  const { signal } = new AbortController();
+  try {
+    return await use(createClient(environment, signal));
+  } finally {
+    await closeConnections();
+  }
+}
+
+/** Throws `ConfigurationError` if the address will not do, `CommandError` if there is no token. */
+export function createClient(
+  { url, token }: Pick<ClientEnvironment, "url" | "token">,
+  signal: AbortSignal,
+): Client {
+  const base = apiBase(url);
+  if (token === null) {
+    throw new CommandError(EXIT.denied, "no token: set BRANCHLINE_TOKEN, or BRANCHLINE_ADMIN_TOKEN");
+  }
+  const io = createIo({ fingerprint: () => "", signal, privateNetwork: true, timeoutMs: TIMEOUT_MS });
+
+  const call = async <T>(
+    method: "GET" | "POST",
+    path: string,
+    shape: z.ZodType<T>,
+    { query = {}, body }: { query?: Query; body?: unknown },
+  ): Promise<T> => {
+    const where = { vendor: "branchline", operation: `${method} ${path}` };
+    const json = body === undefined ? {} : { "content-type": "application/json" };
+    const response = await io
+      .fetch({
+        ...where,
+        method,
+        url: `${base}${path}${queryText(query)}`,
+        headers: { accept: "application/json", authorization: `Bearer ${token.reveal()}`, ...json },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      })
+      .catch((error: unknown) => {
+        throw unreachable(error, base);
+      });
+    if (response.status !== 200) throw refusal(response, base);
+    return decodeJson(response, shape, where);
+  };
+  const get: Client["get"] = async (path, query, shape) => await call("GET", path, shape, { query });
+
+  return {
+    get,
+    post: async (path, body, shape) => await call("POST", path, shape, { body }),
+    list: async (path, query, item) => {
+      const page = z.object({ items: z.array(item), next: z.string().nullable() });
+      const items = [];
+      let cursor: string | null = null;
+      do {
+        const answer: z.output<typeof page> = await get(path, { ...query, limit: PAGE, cursor }, page);
+        items.push(...answer.items);
+        cursor = answer.next;
+      } while (cursor !== null);
+      return items;
+    },
+  };
+}
+
+function queryText(query: Query): string {
+  const given = Object.entries(query).filter((pair): pair is [string, string] => pair[1] !== null);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given).toString()}`;
+}
+
+// ---------------------------------------------------------------- where
+
+function apiBase(text: string): string {
+  const refuse = (problem: string, hint: string): never => {
+    throw new ConfigurationError([{ where: "BRANCHLINE_URL", problem, hint }]);
+  };
+  const hint = "For example https://branchline.internal or http://127.0.0.1:8420";
+  if (!URL.canParse(text) || !/^https?:\/\//i.test(text))
+    refuse("is not a URL of the form https://host", hint);
+  const url = new URL(text);
+  if (url.username + url.password + url.search + url.hash !== "")
+    refuse("holds more than an address", "The token belongs into BRANCHLINE_TOKEN.");
+  if (url.protocol === "http:" && !isPrivate(url.hostname))
+    refuse("would carry the token over the internet in the clear", "Write https.");
+  return `${url.origin}${url.pathname}`.replace(/\/+$/, "");
+}
+
+/** Loopback, private addresses, and names that only a private network can have. */
+function isPrivate(hostname: string): boolean {
+  const host = hostname.replace(/^\[|\]$/g, "");
+  if (isIP(host) !== 0) return refuseAddress(host, false) !== null;
+  return !host.includes(".") || /\.(localhost|local|internal|lan|test|svc)$|\.svc\./.test(host);
+}
+
+// ---------------------------------------------------------------- what went wrong
+
+function unreachable(error: unknown, base: string): Error {
+  if (!(error instanceof SyncError)) return new CommandError(EXIT.failed, "the request could not be made");
+  const refused = error.message.includes("ECONNREFUSED");
+  const why = refused ? `no Branchline answers at ${base}` : `${base}: ${error.message}`;
+  const next = refused
+    ? "Start one with `branchline serve`, or set BRANCHLINE_URL to the address of one that runs."
+    : "Check BRANCHLINE_URL and this network.";
+  return new CommandError(EXIT.unavailable, `${why}\n  ${next}`);
+}
+
+const problemShape = z.object({
+  detail: z.string().default(""),
+  title: z.string().default(""),
+  parameters: z
+    .array(
+      z.object({ parameter: z.string(), problem: z.string(), suggestions: z.array(z.string()).default([]) }),
+    )
+    .default([]),
+});
+type ProblemBody = z.output<typeof problemShape>;
+
+function refusal(response: OutgoingResponse, base: string): CommandError {
+  const problem = problemOf(response);
+  const said = problem.detail || problem.title || `HTTP ${response.status}`;
+  switch (response.status) {
+    case 401:
+      return new CommandError(
+        EXIT.denied,
+        `${base} does not accept the token\n  Set BRANCHLINE_TOKEN to a token of that installation.`,
+      );
+    case 403:
+      return new CommandError(EXIT.denied, `the token may not do this: ${said}`);
+    case 400:
+      return new CommandError(EXIT.data, `${said}${list(problem)}`);
+    case 404:
+      return new CommandError(EXIT.missing, `${said}${list(problem)}`);
+    case 409:
+      return new CommandError(EXIT.unavailable, said);
+    default:
+      return new CommandError(
+        response.status >= 500 ? EXIT.unavailable : EXIT.failed,
+        response.status >= 500 ? `${base} cannot do this now: ${said}` : said,
+      );
+  }
+}
+
+function problemOf({ body }: OutgoingResponse): ProblemBody {
+  try {
+    return problemShape.parse(JSON.parse(body));
+  } catch {
+    // A proxy in between, most likely; its page is of no use to anybody here.
+    return problemShape.parse({});
+  }
+}
+
+function list({ parameters }: ProblemBody): string {
+  return parameters
+    .map(({ parameter, problem, suggestions }) => {
+      const known = suggestions.length === 0 ? "" : `; did you mean ${suggestions.join(", ")}?`;
+      return `\n  ${parameter}: ${problem}${known}`;
+    })
+    .join("");
+}

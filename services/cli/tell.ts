@@ -1,0 +1,124 @@
+/** Commands that tell one binding what to do: push, adopt, release, suspend, resume. */
+import { Command, Option } from "commander";
+import { z } from "zod";
+import { type BindingItem, bindingItem } from "../api/bindings.ts";
+import { told } from "../api/commands.ts";
+import { readClientEnvironment } from "../config.ts";
+import { type Client, withClient } from "./client.ts";
+import { CLIENT_CODES, CommandError, EXIT, exitHelp } from "./exit.ts";
+
+const BINDING = "<binding>";
+const MEANS = "its id, or RULE/BRANCH";
+
+interface Plain {
+  readonly json?: boolean;
+}
+
+const plain = (name: string, description: string, example: string): Command =>
+  new Command(name)
+    .description(description)
+    .argument(BINDING, MEANS)
+    .option("--json", "print JSON and nothing else")
+    .addHelpText("after", `\nExample:\n  ${example}\n${exitHelp(CLIENT_CODES)}`)
+    .action(async (binding: string, options: Plain) => await tell(binding, name, {}, options));
+
+export const pushCommand = (): Command =>
+  plain(
+    "push",
+    "bring a binding to what is wanted now, also where drift is only reported",
+    "branchline push web-preview/preview/login",
+  );
+
+export const releaseCommand = (): Command =>
+  plain(
+    "release",
+    "give a binding's names back: they stay at the vendor, and branchline writes them no more",
+    "branchline release billing-prod/main",
+  );
+
+export const suspendCommand = (): Command =>
+  plain("suspend", "write nothing of a binding until it is resumed", "branchline suspend billing-prod/main");
+
+export const resumeCommand = (): Command =>
+  plain(
+    "resume",
+    "write a binding again, and forget what others have changed so far",
+    "branchline resume billing-prod/main",
+  );
+
+interface AdoptOptions extends Plain {
+  readonly expect?: "same";
+  readonly replaceUnreadable?: boolean;
+  readonly name?: readonly string[];
+}
+
+export function adoptCommand(): Command {
+  return new Command("adopt")
+    .description("take over names that exist at the vendor and that branchline did not make")
+    .argument(BINDING, MEANS)
+    .addOption(
+      new Option("--expect <what>", "same: only names that hold the wanted value already (the default)")
+        .choices(["same"])
+        .conflicts("replaceUnreadable"),
+    )
+    .option(
+      "--replace-unreadable",
+      "also replace values that nobody can read; what they were cannot be restored",
+    )
+    .option("--name <name...>", "only these names; default: all that the rule writes")
+    .option("--json", "print JSON and nothing else")
+    .addHelpText(
+      "after",
+      `
+A value that can be read and is another one is never replaced this way: say "adopt" in the rule for that.
+
+Examples:
+  branchline adopt web-preview/preview/login
+  branchline adopt ci-production/main --replace-unreadable --name DATABASE_URL
+${exitHelp(CLIENT_CODES)}`,
+    )
+    .action(async (binding: string, options: AdoptOptions) => {
+      const { replaceUnreadable, name: names } = options;
+      const expect = replaceUnreadable === true ? "replace-unreadable" : "same";
+      await tell(binding, "adopt", { expect, ...(names === undefined ? {} : { names }) }, options);
+    });
+}
+
+async function tell(binding: string, command: string, body: unknown, { json }: Plain): Promise<void> {
+  const done = await withClient(readClientEnvironment(), async (client) => {
+    const id = await findBinding(client, binding);
+    return await client.post(`/v1/bindings/${id}/${command}`, body, told);
+  });
+  process.stdout.write(json === true ? `${JSON.stringify(done)}\n` : sentence(command, done));
+}
+
+function sentence(command: string, { binding, names, note }: z.output<typeof told>): string {
+  const lines = [
+    `${command}: ${binding.rule} for ${binding.branch.name} is ${binding.state}.`,
+    names.length === 0 ? "It owns no names." : `Names: ${names.join(", ")}`,
+    ...(note === null ? [] : [note]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** The id of the one binding that is meant by its id, or by its rule and its branch. */
+export async function findBinding(client: Client, text: string): Promise<string> {
+  if (z.uuid().safeParse(text).success) return text;
+  const slash = text.indexOf("/");
+  const [rule, branch] = slash === -1 ? [text, ""] : [text.slice(0, slash), text.slice(slash + 1)];
+  if (rule === "" || branch === "") {
+    throw new CommandError(EXIT.data, "expected the id of a binding, or RULE/BRANCH");
+  }
+  const found = await client.list("/v1/bindings", { rule, branch }, bindingItem);
+  // A branch that was made again under its name left its predecessor's binding behind.
+  const live = found.filter((one: BindingItem) => one.state !== "removed" && one.state !== "retained");
+  const [one, ...more] = live.length > 0 ? live : found;
+  if (one === undefined) {
+    throw new CommandError(EXIT.missing, `there is no binding of the rule ${rule} for the branch ${branch}`);
+  }
+  if (more.length === 0) return one.id;
+  throw new CommandError(
+    EXIT.data,
+    `${more.length + 1} bindings are called so: ${[one, ...more].map((each) => each.id).join(", ")}`,
+  );
+}
