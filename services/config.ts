@@ -96,6 +96,34 @@ export function readEnvironment(env: EnvironmentVariables = process.env): Enviro
   };
 }
 
+/** The file's path alone, so that its problems can be told beside those of the rest of the environment. */
+export const readConfigPath = (env: EnvironmentVariables = process.env): string | null =>
+  env["BRANCHLINE_CONFIG"] || null;
+
+/** What commands that talk to a running Branchline read from the environment. */
+export interface ClientEnvironment {
+  /** Of the API, as somebody wrote it. */
+  readonly url: string;
+  readonly token: Secret | null;
+  /** The file that a step of GitHub Actions adds variables to; null: not in such a job. */
+  readonly githubEnvPath: string | null;
+}
+
+/** BRANCHLINE_URL, and BRANCHLINE_TOKEN or the operator's own token. Throws `ConfigurationError`. */
+export function readClientEnvironment(env: EnvironmentVariables = process.env): ClientEnvironment {
+  const name = env["BRANCHLINE_TOKEN"] ? "BRANCHLINE_TOKEN" : "BRANCHLINE_ADMIN_TOKEN";
+  const token = env[name];
+  if (token !== undefined && !/^[\x21-\x7e]*$/.test(token)) {
+    const problem = "holds a space or a character that no HTTP header can carry";
+    throw new ConfigurationError([{ where: name, problem, hint: "Take it over without the line's end." }]);
+  }
+  return {
+    url: env["BRANCHLINE_URL"] || `http://127.0.0.1:${DEFAULT_PORT}`,
+    token: token ? new Secret(token) : null,
+    githubEnvPath: env["GITHUB_ENV"] || null,
+  };
+}
+
 /** The 32 bytes of a master key written as base64 or hexadecimal, or null if it is none. */
 export function parseMasterKey(text: string): Uint8Array | null {
   const trimmed = text.trim();

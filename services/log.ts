@@ -48,6 +48,28 @@ export function createLogger({ level, destination }: LoggerOptions): Logger {
   return wrap(sink, {});
 }
 
+/**
+ * For what fails again and again while something is down: says the first at once and then at most one every
+ * `everyMs`, with how many were left out in between.
+ */
+export function seldom(
+  say: (error: unknown, leftOut: number) => void,
+  everyMs = 5_000,
+): (error: unknown) => void {
+  let said = Number.NEGATIVE_INFINITY;
+  let leftOut = 0;
+  return (error) => {
+    const now = performance.now();
+    if (now - said < everyMs) {
+      leftOut += 1;
+      return;
+    }
+    said = now;
+    say(error, leftOut);
+    leftOut = 0;
+  };
+}
+
 type Severity = Exclude<LogLevel, "silent">;
 type Fields = Record<string, unknown>;
 

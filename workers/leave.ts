@@ -1,4 +1,4 @@
-import { type BindingRow, setLeaving, setState } from "../services/store/binding.ts";
+import { type BindingRow, lockBindings, setLeaving, setState } from "../services/store/binding.ts";
 import type { Db } from "../services/store/db.ts";
 import { placesOf } from "../services/store/ledger.ts";
 import { ruleById } from "../services/store/rule.ts";
@@ -13,7 +13,12 @@ export async function leave(
   why: "branch-gone" | "no-longer-meant",
 ): Promise<string[]> {
   const due: string[] = [];
-  for (const binding of bindings) {
+  // Locked before the ledger is read: a push that is about to claim its first names waits, and finds out.
+  const held = await lockBindings(
+    tx,
+    bindings.map((binding) => binding.id),
+  );
+  for (const binding of held) {
     if (binding.state === "removed" || binding.state === "retained" || binding.leaving) continue;
     const rule = await ruleById(tx, binding.ruleId);
     const places = await placesOf(tx, binding.id);

@@ -26,11 +26,13 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
   const [found, installation] = await Promise.all([placeById(db, id), installationRow(db)]);
   const destination = found && (await destinationById(db, found.destinationId));
   if (found === undefined || destination === undefined || destination.removedAt !== null) return null;
-  // Whoever resumes makes the places due again.
-  if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
   const adapter = destinationAdapter(runtime, destination.kind);
+  // The destination leads elsewhere by now: what was written in the account before stays as it is.
+  if (adapter.within?.(destination.block, found.target) === false) return null;
   // Whoever held the lease before us may still have a request on its way.
   const row = lease.takeover ? await takenOver(runtime, found, adapter) : found;
+  // Whoever resumes makes the places due again.
+  if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
   const [here, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
   const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry)));
   return {
@@ -90,6 +92,8 @@ async function pushBinding(
     wanted: binding.wanted,
     applied: binding.applied,
     leaving,
+    handed: binding.adopt,
+    reported: binding.state === "drifted",
     exposure: adapter.exposure(row.target) ?? rule.definition.exposure ?? "development",
     sourceId: rule.sourceId,
     branch: {
@@ -113,7 +117,7 @@ function whyLeaving(
   row: PlaceRow,
   { binding, rule, branch }: BindingWithAll,
 ): PushBinding["leaving"] | "stays" {
-  if (binding.leaving) return branch.goneAt === null ? "moved" : "branch-gone";
+  if (binding.leaving) return branch.goneAt === null ? "not-meant" : "branch-gone";
   if (binding.state === "removed" || binding.state === "retained") return "stays";
   if (binding.placeId === row.id) return "no";
   const { policy, onBranchDelete } = rule.definition;

@@ -1,4 +1,5 @@
 /** The worker half of a process: the dispatcher, and a worker for each kind of job. */
+import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
 import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
 import type { Handlers } from "../services/queue/jobs.ts";
@@ -12,6 +13,8 @@ import { watch } from "./watch.ts";
 export interface Running {
   /** There may be something to do: looks at once. */
   kick(): void;
+  /** Rejects if the queue cannot be had just now; then this is of no use and must be stopped. */
+  ready(): Promise<void>;
   /**
    * No new work; what runs may finish within `graceMs`, then its requests are cut and its leases are left to
    * lapse for others to take over.
@@ -22,7 +25,7 @@ export interface Running {
 /** Turns due rows into jobs. Every process does, workers or not, so that a commit here is seen at once. */
 export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueConnection): Running {
   const { database, settings, log } = runtime;
-  const onError = (error: unknown) => log.warn({ err: error }, "queue or database unavailable");
+  const onError = unavailable(log);
   const queues = openQueues(queue, onError);
   const dispatcher: Dispatcher = startDispatcher(
     {
@@ -34,12 +37,17 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   );
   return {
     kick: dispatcher.kick,
+    ready: queues.ready,
     stop: async () => {
       await dispatcher.stop();
       await queues.close();
     },
   };
 }
+
+/** Every queue and worker complains for itself, many times a second, for as long as the server is gone. */
+const unavailable = (log: Logger): ((error: unknown) => void) =>
+  seldom((err, leftOut) => log.warn({ err, leftOut }, "queue or database unavailable"));
 
 const GRACE_MS = 15_000;
 
@@ -55,10 +63,9 @@ export function startWorking(
     push: async (id) => await pushPlace(runtime, id, stopping.signal, onStep),
     sweep: async (id) => await sweep(runtime, id, stopping.signal),
   };
-  const workers = startWorkers(queue, handlers, (error) => {
-    runtime.log.warn({ err: error }, "queue or database unavailable");
-  });
+  const workers = startWorkers(queue, handlers, unavailable(runtime.log));
   return {
+    ready: workers.ready,
     stop: async (graceMs = GRACE_MS) => {
       const cut = setTimeout(() => stopping.abort(), graceMs);
       await workers.close();

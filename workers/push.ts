@@ -1,15 +1,27 @@
 /** Brings one place to what its bindings want, and writes down what became of it. */
-import { type BindingWithAll, setState } from "../services/store/binding.ts";
-import { claimNames } from "../services/store/ledger.ts";
+import {
+  type BindingWithAll,
+  bindingsAtPlace,
+  holdBindings,
+  setOutcome,
+  setState,
+} from "../services/store/binding.ts";
+import type { Db } from "../services/store/db.ts";
+import { writesSuspended } from "../services/store/installation.ts";
+import { claimNames, ownersAt } from "../services/store/ledger.ts";
 import { recordProof } from "../services/store/login.ts";
-import { openIntent, type PlaceRow } from "../services/store/place.ts";
+import { openIntent, unsettle } from "../services/store/place.ts";
+import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import type { LoginMaterial } from "../services/sync/model.ts";
-import type { Change, Mark, Source } from "../services/sync/ports.ts";
-import { type PushPorts, push, type StepName } from "../services/sync/push.ts";
+import { nextFor } from "../services/sync/outcome.ts";
+import type { Change, Claim, Mark, Source } from "../services/sync/ports.ts";
+import { type PushOutcome, type PushPorts, push, type StepName } from "../services/sync/push.ts";
+import { doubtAccount, proveAccount } from "./account.ts";
 import { loadPush } from "./load.ts";
-import { recordFailure, recordOutcome } from "./record.ts";
+import { openShared } from "./reads.ts";
+import { livesElsewhere, type PushContext, recordFailure, recordOutcome } from "./record.ts";
 import { LostLease, type Outcome, runWork, type Work } from "./run.ts";
-import { type Counted, openDestination, openProof, openSource, type Runtime } from "./runtime.ts";
+import { type Counted, openDestination, openProof, type Runtime } from "./runtime.ts";
 
 /** Told when a push reaches a step; tests stop the process there. */
 export type OnStep = (step: StepName | "record", place: string) => void;
@@ -20,7 +32,14 @@ export async function pushPlace(
   stopping: AbortSignal,
   onStep: OnStep = () => {},
 ): Promise<void> {
-  await runWork(runtime, "place", id, stopping, async (work) => await bring(runtime, id, work, onStep));
+  await runWork(
+    runtime,
+    "place",
+    id,
+    stopping,
+    async (work) => await bring(runtime, id, work, onStep),
+    async (work, error) => await park(id, work, error),
+  );
 }
 
 async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): Promise<Outcome> {
@@ -29,28 +48,48 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
   const { row, destination, adapter, input } = loaded;
   const trace = startTrace(row.key, onStep);
   const counted: Counted = { calls: 0 };
-  const opened = openDestination(runtime, destination, work.signal, counted);
-  const ports = openPorts(runtime, row, work, loaded.bindings, trace, opened);
   const context = { runtime, row, work, destination, adapter, loaded: loaded.bindings, trace, counted };
   try {
+    const ports = openPorts(context);
     const outcome = await push(input, ports);
+    doubtAccount(destination, errorsIn(outcome));
     trace.step("record");
     return await recordOutcome(context, input, outcome);
   } catch (thrown) {
-    if (thrown instanceof LostLease) throw thrown;
+    if (thrown instanceof LostLease) return await lost(context, thrown);
+    doubtAccount(destination, [asSyncError(thrown)]);
     return await recordFailure(context, input, thrown);
   }
 }
 
-function openPorts(
-  runtime: Runtime,
-  row: PlaceRow,
-  work: Work,
-  loaded: ReadonlyMap<string, BindingWithAll>,
-  trace: Trace,
-  destination: PushPorts["destination"],
-): PushPorts {
+/** Somebody else is at it by now. What we wrote, if anything, they are to write over once more. */
+async function lost({ runtime, row, adapter, trace }: PushContext, error: LostLease): Promise<never> {
+  if (trace.reached("apply") && !adapter.traits.compareAndSet) {
+    await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
+  }
+  throw error;
+}
+
+/** The work here has killed too many: whoever waits for it says why it does not come. */
+async function park(id: string, work: Work, error: SyncError): Promise<void> {
+  await work.record(async (tx) => {
+    const here = await bindingsAtPlace(tx, id, await ownersAt(tx, id));
+    const waiting = here.filter(({ binding }) => binding.leaving || binding.wanted > binding.applied);
+    const ids = waiting.map(({ binding }) => binding.id);
+    const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+    await setOutcome(tx, ids, "parked", reason);
+  });
+}
+
+const errorsIn = ({ applied, bindings }: PushOutcome): SyncError[] => [
+  ...applied.flatMap(({ result }) => result.error ?? []),
+  ...[...bindings.values()].flatMap((what) => (what.kind === "failed" ? [what.error] : [])),
+];
+
+function openPorts(context: PushContext): PushPorts {
+  const { runtime, row, work, loaded, trace } = context;
   const { db } = runtime.database;
+  const destination = openDestination(runtime, context.destination, work.signal, context.counted);
   const sources = new Map<string, Source>();
   const sourceRow = (id: string) => {
     const entry = [...loaded.values()].find((all) => all.source.id === id);
@@ -59,9 +98,10 @@ function openPorts(
   };
   return {
     destination,
+    check: async () => await proveAccount(runtime, context.destination, () => destination.check(row.target)),
     fingerprint: runtime.fingerprint,
     source: (id) => {
-      const opened = sources.get(id) ?? openSource(runtime, sourceRow(id), work.signal);
+      const opened = sources.get(id) ?? openShared(runtime, sourceRow(id), work.signal);
       sources.set(id, opened);
       return opened;
     },
@@ -69,19 +109,40 @@ function openPorts(
       await openProof(runtime, sourceRow(sourceId), work.signal)(login),
     recordProof: async (login) => await recordProof(db, login.id, login.fingerprint),
     claim: async (changes, observation) =>
-      await work.record(async (tx) => {
-        const names = changes.map(({ bindingId, change }) => ({
-          bindingId,
-          name: change.name,
-          fingerprint: change.op === "put" ? change.fingerprint : null,
-        }));
-        await claimNames(tx, row.id, names);
-        await setState(tx, [...new Set(names.map((name) => name.bindingId))], "pushing");
-        const { intent, token } = await openIntent(tx, row.id, desired(runtime, changes));
-        return { intent, token, mark: markOf(runtime, loaded, names[0]?.bindingId), observation };
-      }),
+      await work.record(async (tx) => ({ ...(await claim(context, tx, changes)), observation })),
     step: trace.step,
   };
+}
+
+/**
+ * Throws `conflict` if what is about to be written has been overtaken since it was loaded: somebody has
+ * suspended writes, or told a binding to leave, or passed its names on.
+ */
+async function claim(
+  { runtime, row, destination, loaded }: PushContext,
+  tx: Db,
+  changes: readonly { bindingId: string; change: Change }[],
+): Promise<Omit<Claim, "observation">> {
+  const ids = [...new Set(changes.map(({ bindingId }) => bindingId))];
+  const asLoaded = ids.flatMap((id) => loaded.get(id)?.binding ?? []);
+  const stopped = await writesSuspended(tx, destination.id);
+  if (stopped || !(await holdBindings(tx, asLoaded))) {
+    throw new SyncError("conflict", "what was to be written has changed meanwhile");
+  }
+  const names = changes.map(({ bindingId, change }) => ({
+    bindingId,
+    name: change.name,
+    fingerprint: change.op === "put" ? change.fingerprint : null,
+  }));
+  await claimNames(tx, row.id, names);
+  const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id));
+  await setState(
+    tx,
+    atHome.map((binding) => binding.id),
+    "pushing",
+  );
+  const { intent, token } = await openIntent(tx, row.id, desired(runtime, changes));
+  return { intent, token, mark: markOf(runtime, loaded, ids[0]) };
 }
 
 /** Who made it, for the vendor's own records. Written once, by the binding that comes first. */
@@ -105,6 +166,7 @@ function desired(runtime: Runtime, changes: readonly { change: Change }[]): stri
 export interface Trace {
   readonly startedAt: Date;
   readonly step: (name: StepName | "record") => void;
+  reached(name: StepName): boolean;
   /** Milliseconds per step, from its beginning to the next one's. */
   steps(): Record<string, number>;
 }
@@ -117,6 +179,7 @@ function startTrace(place: string, onStep: OnStep): Trace {
       marks.push([name, performance.now()]);
       onStep(name, place);
     },
+    reached: (name) => marks.some(([mark]) => mark === name),
     steps: () => {
       const total: Record<string, number> = {};
       const end = performance.now();

@@ -1,6 +1,6 @@
 /** Reads one branch at Neon and raises `wanted` of every binding whose inputs moved. */
 import { type BindingRow, bindingsOfBranch } from "../services/store/binding.ts";
-import { type BranchRow, branchById, markRead, successorIsDue } from "../services/store/branch.ts";
+import { type BranchRow, branchById, markRead, successorOf } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
 import { lastEventId, settleEvents } from "../services/store/event.ts";
 import { type LoginRow, recordLogins } from "../services/store/login.ts";
@@ -11,15 +11,15 @@ import { SyncError } from "../services/sync/errors.ts";
 import { loginFingerprint, passwordFingerprint } from "../services/sync/material.ts";
 import type { LoginWanted } from "../services/sync/model.ts";
 import type { BranchReading } from "../services/sync/ports.ts";
-import { logins, means } from "../services/sync/reconcile.ts";
+import { agesMatter, logins, means } from "../services/sync/reconcile.ts";
 import { leave } from "./leave.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 import { viewOf } from "./view.ts";
 import { attempt, loginKey, want } from "./want.ts";
 
-/** How long a branch that is gone waits at a time for a successor that has not been read yet. */
-const SUCCESSION_MS = 250;
+/** How long a branch that is gone waits at a time for a successor that may yet take over. */
+const SUCCESSION_MS = { due: 250, unready: 5_000 };
 
 export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
   await runWork(runtime, "branch", id, stopping, async (work) => {
@@ -34,7 +34,8 @@ async function bury(runtime: Runtime, row: BranchRow, work: Work): Promise<Outco
   const { db } = runtime.database;
   const upTo = await lastEventId(db);
   // A branch of the same name takes over what it wants first, so that nothing is taken away in between.
-  if (await successorIsDue(db, row)) return { kind: "done", dueInMs: SUCCESSION_MS };
+  const successor = await successorOf(db, row);
+  if (successor !== null) return { kind: "done", dueInMs: SUCCESSION_MS[successor] };
   await work.record(async (tx) => {
     const places = await leave(tx, await bindingsOfBranch(tx, row.id), "branch-gone");
     await markDue(tx, "place", places);
@@ -82,7 +83,8 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
     await markRead(tx, row.id);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
-  return { kind: "done", dueInMs: wanted.length === 0 ? null : runtime.settings.rereadEveryMs };
+  const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
+  return { kind: "done", dueInMs: again ? runtime.settings.rereadEveryMs : null };
 }
 
 /** A rule that left the file takes on nothing new, and keeps in step what it has. */

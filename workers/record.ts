@@ -1,14 +1,15 @@
 /** What is written down after a push: ledger, bindings, history, and when to come back. */
-import { type BindingWithAll, recordApplied, setState, setWarning } from "../services/store/binding.ts";
+import { type BindingWithAll, recordApplied, setOutcome, setWarning } from "../services/store/binding.ts";
 import type { Db } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
-import { countDrift, forgetNames, recordName } from "../services/store/ledger.ts";
+import { countDrift, doubtNames, forgetNames, formerPlaces, recordName } from "../services/store/ledger.ts";
 import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
 import { recordPush } from "../services/store/push.ts";
 import { markDue } from "../services/store/work.ts";
-import { asSyncError, type SyncError } from "../services/sync/errors.ts";
+import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
+import type { Drift } from "../services/sync/plan.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushInput, PushOutcome } from "../services/sync/push.ts";
 import type { Trace } from "./push.ts";
@@ -37,13 +38,12 @@ export async function recordOutcome(
   await work.record(async (tx) => {
     await recordNames(tx, row.id, outcome);
     await recordBindings(context, tx, outcome);
-    await setPlaceSeen(tx, row.id, {
-      shared: outcome.shared,
-      settled: input.force && !unsure && finished,
-      finished,
-    });
+    // What could not be written again this time is written when it can be, and holds up nobody's settling.
+    if (input.force) await doubtNames(tx, row.id, doneIn(outcome));
+    const settled = input.force && !unsure;
+    await setPlaceSeen(tx, row.id, { shared: outcome.shared, settled, finished });
     if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
-    for (const { name, kind } of outcome.plan.drift) {
+    for (const { name, kind } of repairedDrift(outcome)) {
       await recordEvent(tx, {
         origin: "push",
         kind: `drift.${kind}`,
@@ -56,6 +56,16 @@ export async function recordOutcome(
   await reconcileSuperseded(context, outcome);
   return conclude(context, outcome, unsure);
 }
+
+/** Written or found right, or left as it is because the rule says so. */
+const doneIn = (outcome: PushOutcome): string[] =>
+  [...outcome.bindings].flatMap(([id, what]) =>
+    what.kind === "done" || what.kind === "drifted" ? [id] : [],
+  );
+
+/** Found and written over. What is merely seen again, because something else failed, counts once. */
+const repairedDrift = ({ plan, applied }: PushOutcome): PushOutcome["plan"]["drift"] =>
+  plan.drift.filter(({ name }) => applied.some(({ change }) => change.name === name));
 
 async function recordNames(tx: Db, placeId: string, outcome: PushOutcome): Promise<void> {
   for (const { bindingId, change, result } of outcome.applied) {
@@ -74,26 +84,58 @@ async function recordNames(tx: Db, placeId: string, outcome: PushOutcome): Promi
   await countDrift(
     tx,
     placeId,
-    outcome.plan.drift.map((drift) => drift.name),
+    repairedDrift(outcome).map((drift) => drift.name),
   );
 }
 
-async function recordBindings({ loaded, row }: PushContext, tx: Db, outcome: PushOutcome): Promise<void> {
+async function recordBindings(context: PushContext, tx: Db, outcome: PushOutcome): Promise<void> {
+  const { loaded, row } = context;
+  const arrived: { bindingId: string; placeId: string }[] = [];
   for (const [id, what] of outcome.bindings) {
     const entry = loaded.get(id);
     if (entry === undefined) continue;
     const { binding, rule } = entry;
+    // How it fares is told by the place where it lives, not by one that it has left.
+    if (livesElsewhere(binding, row.id)) continue;
     if (what.kind === "failed") {
       const { error } = what;
       const { state } = verdict(error, row.attempts);
       const reason = { code: error.code, cause: error.message, next: nextFor(error) };
-      await setState(tx, [id], state, reason);
+      await setOutcome(tx, [id], state, reason);
+    } else if (what.kind === "drifted") {
+      await reportDrift(context, tx, entry, what.drift);
     } else if (what.kind === "done" && what.removed) {
       if (binding.leaving) await recordApplied(tx, id, binding.wanted, "removed");
     } else if (what.kind === "done") {
       await recordApplied(tx, id, binding.wanted, rule.orphanedAt === null ? "synced" : "orphaned");
       await setWarning(tx, id, what.warning);
+      if (binding.wanted > binding.applied) arrived.push({ bindingId: id, placeId: row.id });
     }
+  }
+  // What it left behind elsewhere may go now.
+  if (arrived.length > 0) await markDue(tx, "place", await formerPlaces(tx, arrived));
+}
+
+export const livesElsewhere = (
+  binding: Pick<BindingWithAll["binding"], "leaving" | "placeId">,
+  placeId: string,
+): boolean => !binding.leaving && binding.placeId !== placeId;
+
+/** Told once, however often it is seen. */
+async function reportDrift(
+  { destination, row }: PushContext,
+  tx: Db,
+  { binding }: BindingWithAll,
+  drift: readonly Drift[],
+): Promise<void> {
+  const what = drift.map(({ name, kind }) => `"${name}" was ${kind}`).join(", ");
+  const cause = `${what} by somebody else, and the rule only reports that`;
+  const next = "Push the binding by hand to write it again; a new desired value is written by itself.";
+  await setOutcome(tx, [binding.id], "drifted", { code: "policy", cause, next });
+  if (binding.state === "drifted" && binding.cause === cause) return;
+  for (const { name, kind } of drift) {
+    const subject = { destination: destination.name, place: row.key, name };
+    await recordEvent(tx, { origin: "push", kind: `drift.${kind}`, subject, outcome: "processed" });
   }
 }
 
@@ -105,10 +147,13 @@ async function reconcileSuperseded({ loaded, runtime }: PushContext, outcome: Pu
   await markDue(runtime.database.db, "branch", [...new Set(branches)]);
 }
 
+/** Reconcile decides; should it find everything as it was, the push is still owed. */
+const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile");
+
 /** When to come back: the soonest that any binding, or a write that has to settle, asks for. */
 function conclude({ row, runtime, work }: PushContext, outcome: PushOutcome, unsure: boolean): Outcome {
   const errors = [...outcome.bindings.values()].flatMap((what) =>
-    what.kind === "failed" ? [what.error] : [],
+    what.kind === "failed" ? [what.error] : what.kind === "superseded" ? [SUPERSEDED] : [],
   );
   const soonest = errors
     .map((error) => ({ error, dueInMs: verdict(error, row.attempts).dueInMs }))
@@ -128,11 +173,12 @@ export async function recordFailure(
   const error = asSyncError(thrown);
   const { state } = verdict(error, context.row.attempts);
   const due = input.bindings.filter(
-    (binding) => binding.wanted > binding.applied || binding.leaving !== "no",
+    (binding) =>
+      binding.leaving !== "moved" && (binding.wanted > binding.applied || binding.leaving !== "no"),
   );
   await context.work.record(async (tx) => {
     const reason = { code: error.code, cause: error.message, next: nextFor(error) };
-    await setState(
+    await setOutcome(
       tx,
       due.map((binding) => binding.id),
       state,
@@ -155,8 +201,9 @@ async function writeHistory(
     b.kind === "failed" ? [b.error] : [],
   );
   const error = failure ?? errors[0] ?? null;
-  const word =
-    error !== null ? verdict(error, row.attempts).state : applied.length > 0 ? "synced" : "unchanged";
+  const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
+  const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
+  const word = error !== null ? verdict(error, row.attempts).state : well;
   await recordPush(tx, {
     placeId: row.id,
     epoch: work.lease.epoch,

@@ -1,9 +1,10 @@
 /** Runs one piece of work under its row's lease, and turns how it ended into the row's next due time. */
 
-import type { Db } from "../services/store/db.ts";
+import { type Db, withoutDeadlock } from "../services/store/db.ts";
 import {
   holdLease,
   type Lease,
+  markDue,
   type Release,
   releaseLease,
   renewLease,
@@ -41,21 +42,26 @@ export class LostLease extends Error {
 /** After so many holders that died in a row, the work itself is what kills them. */
 const MOST_DEATHS = 5;
 
-/** Does nothing if the row is not due or somebody else has it. Never throws. */
+/**
+ * Does nothing if the row is not due or somebody else has it. Never throws. `giveUp` writes down what becomes
+ * of work that kills whoever does it; it is then tried once at each recheck, until a holder survives.
+ */
 export async function runWork(
   runtime: Runtime,
   kind: WorkKind,
   id: string,
   stopping: AbortSignal,
   body: (work: Work) => Promise<Outcome>,
+  giveUp: (work: Work, error: SyncError) => Promise<void> = async () => {},
 ): Promise<void> {
   const { db } = runtime.database;
   const { leaseMs } = runtime.settings;
   const log = runtime.log.child({ kind, id });
   try {
+    const asked = performance.now();
     const lease = await takeLease(db, kind, id, leaseMs);
     if (lease === null) return;
-    const held = keepLease(db, lease, leaseMs, stopping);
+    const held = keepLease(db, lease, leaseMs, asked, stopping);
     const record: Work["record"] = async (write) =>
       await withoutDeadlock(
         async () =>
@@ -65,10 +71,11 @@ export async function runWork(
           }),
       );
     try {
-      const outcome =
-        lease.deaths >= MOST_DEATHS
-          ? await deadly(lease)
-          : await body({ lease, signal: held.signal, record }).catch(failure);
+      const work: Work = { lease, signal: held.signal, record };
+      const deadly = lease.deaths >= MOST_DEATHS ? tooDeadly(lease) : null;
+      if (deadly !== null) await giveUp(work, deadly);
+      const outcome: Outcome =
+        deadly === null ? await body(work).catch(failure) : { kind: "failed", error: deadly };
       await releaseLease(db, lease, releaseOf(lease, outcome));
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");
     } finally {
@@ -76,37 +83,21 @@ export async function runWork(
     }
   } catch (error) {
     // The row stays due and leased; when the lease lapses the dispatcher finds it again.
-    if (error instanceof LostLease) log.warn("lease lost, nothing recorded");
-    else log.error({ err: error }, "work could not be recorded");
+    if (!(error instanceof LostLease)) log.error({ err: error }, "work could not be recorded");
+    else {
+      log.warn("lease lost, nothing recorded");
+      // What we did meanwhile is known to nobody: whoever has the lease now is to look once more.
+      await markDue(db, kind, [id]).catch((failed: unknown) => log.error({ err: failed }, "nor made due"));
+    }
   } finally {
     runtime.kick();
   }
 }
 
-/**
- * A push holds its place and then its bindings, a reconcile its bindings and then their places. Where the
- * two meet Postgres ends one of them, and that one begins its transaction again.
- */
-async function withoutDeadlock<T>(transaction: () => Promise<T>, tries = 5): Promise<T> {
-  try {
-    return await transaction();
-  } catch (error) {
-    if (tries > 1 && sqlState(error) === "40P01") return await withoutDeadlock(transaction, tries - 1);
-    throw error;
-  }
-}
-
-function sqlState(error: unknown): unknown {
-  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
-  return typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
-}
-
-const deadly = async (lease: Lease): Promise<Outcome> => ({
-  kind: "failed",
-  error: new SyncError("unsafe", `${lease.deaths} workers in a row died while working on this`, {
+const tooDeadly = (lease: Lease): SyncError =>
+  new SyncError("unsafe", `${lease.deaths} workers in a row died while working on this`, {
     next: "Look at the workers' last log lines; resume it when the cause is gone.",
-  }),
-});
+  });
 
 function failure(thrown: unknown): Outcome {
   if (thrown instanceof LostLease) throw thrown;
@@ -117,13 +108,14 @@ function releaseOf(lease: Lease, outcome: Outcome): Release {
   if (outcome.kind === "done") return { dueInMs: outcome.dueInMs, attempts: 0, reason: null };
   const { error } = outcome;
   const { dueInMs, attempts } = verdict(error, lease.attempts);
-  return { dueInMs, attempts, reason: { code: error.code, cause: error.message, next: nextFor(error) } };
+  const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+  return { dueInMs, attempts, reason, deaths: lease.deaths >= MOST_DEATHS ? MOST_DEATHS - 1 : 0 };
 }
 
 /** Renews at a third of the lease. Aborts the work as soon as it cannot be sure of the lease any more. */
-function keepLease(db: Db, lease: Lease, leaseMs: number, stopping: AbortSignal) {
+function keepLease(db: Db, lease: Lease, leaseMs: number, since: number, stopping: AbortSignal) {
   const lost = new AbortController();
-  let sure = performance.now();
+  let sure = since;
   const timer = setInterval(() => {
     const asked = performance.now();
     if (asked - sure > leaseMs) return lost.abort();

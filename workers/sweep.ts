@@ -1,8 +1,9 @@
 /** Compares the places of one container with their ledgers, by the cheapest listing the vendor has. */
+import { bindingsIn } from "../services/store/binding.ts";
 import { destinationById } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
 import { installationRow } from "../services/store/installation.ts";
-import { ledgerOf } from "../services/store/ledger.ts";
+import { keptLedgerOf } from "../services/store/ledger.ts";
 import { placeById, placesOfContainer } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
 import { asSyncError } from "../services/sync/errors.ts";
@@ -27,9 +28,12 @@ async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): P
   const destination = one && (await destinationById(db, one.destinationId));
   if (one === undefined || destination === undefined || destination.removedAt !== null) return;
   if ((await installationRow(db)).suspendedAt !== null || destination.suspendedAt !== null) return;
-  const { traits } = destinationAdapter(runtime, destination.kind);
+  const { traits, within } = destinationAdapter(runtime, destination.kind);
+  if (within?.(destination.block, one.target) === false) return;
   const places = await placesOfContainer(db, one.destinationId, one.container);
-  const ledgers = await Promise.all(places.map(async (place) => await ledgerOf(db, place.id)));
+  const ledgers = await Promise.all(places.map(async (place) => await keptLedgerOf(db, place.id)));
+  const owners = ledgers.flatMap((ledger) => ledger.map((entry) => entry.bindingId));
+  const reported = await bindingsIn(db, owners, "drifted");
   const targets = places.map((place) => place.target);
   const observations = await openDestination(runtime, destination, stopping).observe(targets, {
     contents: false,
@@ -40,7 +44,11 @@ async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): P
     const observation = observations[index];
     const ledger = ledgers[index];
     if (observation === undefined || ledger === undefined) continue;
-    const drift = drifted({ traits, observation, ledger });
+    const all = drifted({ traits, installation: runtime.installation, observation, ledger });
+    const told = new Set(ledger.flatMap((e) => (reported.has(e.bindingId) ? [e.name] : [])));
+    // What has been reported and waits for a person is not news, unless it has gone.
+    if (all.length === 0 && told.size > 0) due.push(place.id);
+    const drift = all.filter(({ name, kind }) => kind === "foreign" || !told.has(name));
     if (drift.length === 0) continue;
     due.push(place.id);
     const subject = {

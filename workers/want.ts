@@ -12,7 +12,7 @@ import { loginsWanted, material } from "../services/sync/material.ts";
 import type { LoginMaterial, LoginWanted } from "../services/sync/model.ts";
 import { nextFor } from "../services/sync/outcome.ts";
 import type { BranchReading } from "../services/sync/ports.ts";
-import { type Aim, aim, type BranchView, inputs } from "../services/sync/reconcile.ts";
+import { type Aim, aim, type BranchView, factsFor, inputs } from "../services/sync/reconcile.ts";
 import { destinationAdapter, type Runtime } from "./runtime.ts";
 
 export interface Meant {
@@ -85,7 +85,8 @@ function wishOf(
     if (problem instanceof SyncError) return problem;
     if (row !== undefined) logins.push({ alias: login.alias, id: row.id, generation: row.generation });
   }
-  const text = inputs(rule.revision, aimed.key, logins);
+  const facts = reading === null ? [] : factsFor(rule.definition, view, reading.branch);
+  const text = inputs(rule.revision, aimed.key, logins, facts);
   if (binding.inputs === text && !isBack(binding)) return null;
   return {
     binding,
@@ -118,9 +119,11 @@ async function raise(runtime: Runtime, tx: Db, moves: readonly Move[]): Promise<
     const placeId = placeIds[index];
     return placeId === undefined ? [] : [{ ...move, bindingId: move.binding.id, placeId }];
   });
-  await takeOver(tx, placed);
-  await raiseWanted(tx, placed);
+  const removed = await takeOver(tx, placed);
+  // A rule that left the file, and whose names have just gone to another, wants nothing any more.
+  const raised = placed.filter((one) => !removed.has(one.bindingId));
+  await raiseWanted(tx, raised);
   await markDue(tx, "place", [
-    ...new Set([...placed.map((one) => one.placeId), ...(await formerPlaces(tx, placed))]),
+    ...new Set([...raised.map((one) => one.placeId), ...(await formerPlaces(tx, raised))]),
   ]);
 }

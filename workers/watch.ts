@@ -11,9 +11,9 @@ import {
 import type { Db } from "../services/store/db.ts";
 import { lastEventId, recordEvent, settleEvents } from "../services/store/event.ts";
 import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
-import { primaryEndpoint } from "../services/sync/material.ts";
+import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
-import { match, tooManyGone } from "../services/sync/watch.ts";
+import { holdsDeletes, match } from "../services/sync/watch.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
@@ -49,8 +49,7 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
   }
 
   const listed = await source.branches();
-  const { gone, missing } = await missingFrom(source, row, known, listed);
-  const held = row.heldSince !== null || tooManyGone(known.length, missing.length);
+  const { gone, missing, held } = await missingFrom(source, row, known, listed);
   await work.record(async (tx) => {
     await takeIn(tx, row, known, listed, moved);
     await countMissed(
@@ -76,15 +75,15 @@ async function missingFrom(
   row: SourceRow,
   known: readonly BranchRow[],
   listed: readonly SourceBranch[],
-): Promise<{ gone: readonly BranchRow[]; missing: readonly BranchRow[] }> {
+): Promise<{ gone: readonly BranchRow[]; missing: readonly BranchRow[]; held: boolean }> {
   const { unmatched } = match(known, listed);
   const gone: BranchRow[] = [];
-  if (row.heldSince !== null || tooManyGone(known.length, unmatched.length))
-    return { gone, missing: unmatched };
+  const held = holdsDeletes(known.length, unmatched.length, row.heldSince !== null);
+  if (held) return { gone, missing: unmatched, held };
   for (const branch of unmatched) {
     if (branch.missed > 0 && (await source.branch(branch.neonId)) === null) gone.push(branch);
   }
-  return { gone, missing: unmatched };
+  return { gone, missing: unmatched, held };
 }
 
 async function takeIn(
@@ -130,5 +129,6 @@ function factsOf(seen: SourceBranch): BranchFacts {
     neonCreatedAt: seen.createdAt,
     expiresAt: seen.expiresAt,
   };
-  return { ...facts, facts: JSON.stringify([facts, endpoint?.disabled ?? null]) };
+  const replicas = replicasOf(seen).map(({ id, name, host }) => [id, name, host].join(" "));
+  return { ...facts, facts: JSON.stringify([facts, endpoint?.disabled ?? null, replicas.sort()]) };
 }

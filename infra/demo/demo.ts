@@ -1,9 +1,8 @@
 /** `branchline demo`: plays the main job against local stand-ins, for a person or for a script. */
-import { join } from "node:path";
+import { resolve } from "node:path";
 import logUpdate from "log-update";
 import colors from "yoctocolors";
 import { createLogger } from "../../services/log.ts";
-import { packageRoot } from "../../services/paths.ts";
 import { bindings, CHAPTERS, type Step } from "./story.ts";
 import { drawTable } from "./table.ts";
 import { startWorld, type World } from "./world.ts";
@@ -27,16 +26,19 @@ export interface DemoReport {
 
 const REFRESH_MS = 200;
 
-/** Resolves with true if everything came out as it should. Leaves nothing running, however it ends. */
-export async function runDemo(options: DemoOptions): Promise<boolean> {
+export type DemoOutcome = "ok" | "failed" | "interrupted";
+
+/** Leaves nothing running, however it ends. */
+export async function runDemo(options: DemoOptions): Promise<DemoOutcome> {
   const say = options.json ? () => {} : (line = "") => void process.stdout.write(`${line}\n`);
   const started = performance.now();
   say(colors.dim("Starting PostgreSQL, the five stand-ins, the API and the workers ..."));
   const log = createLogger({ level: "silent" });
-  const world = await startWorld({ log, folder: join(packageRoot(), ".branchline"), port: options.port });
+  const world = await startWorld({ log, folder: resolve(".branchline"), port: options.port });
   try {
     say(colors.dim(`Up after ${Math.round(performance.now() - started)} ms. API at ${world.apiUrl}\n`));
-    const steps = await playAll(world, options, say);
+    const steps = await unlessInterrupted(playAll(world, options, say), options.interrupted);
+    if (steps === "interrupted") return steps;
     const report = reportOf(steps);
     if (options.json) process.stdout.write(`${JSON.stringify(report)}\n`);
     else sumUp(report, say);
@@ -44,7 +46,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
       whatNext(world, say);
       await stay(world, options);
     }
-    return report.ok;
+    return report.ok ? "ok" : "failed";
   } finally {
     logUpdate.done();
     await world.close();
@@ -57,6 +59,16 @@ const reportOf = (steps: readonly Step[]): DemoReport => ({
   steps: steps.map(({ startedAt: _, ...step }) => step),
   memoryMb: memoryMb(),
 });
+
+/** A story that was broken off goes on telling for a moment while its world ends; nobody listens. */
+async function unlessInterrupted<T>(
+  story: Promise<T>,
+  interruption: Promise<void>,
+): Promise<T | "interrupted"> {
+  const outcome = await Promise.race([story, interruption.then(() => "interrupted" as const)]);
+  if (outcome === "interrupted") story.catch(() => undefined);
+  return outcome;
+}
 
 async function playAll(world: World, options: DemoOptions, say: (line?: string) => void): Promise<Step[]> {
   const steps: Step[] = [];

@@ -1,6 +1,6 @@
 /** The state as a table that a person enjoys: branch by destination, with state, generation and age. */
-import Table from "cli-table3";
 import colors from "yoctocolors";
+import { drawRows, screen } from "../../services/cli/table.ts";
 import type { BindingItem } from "../../services/store/views.ts";
 
 const PAINT: Readonly<Record<string, (text: string) => string>> = {
@@ -20,20 +20,16 @@ const PAINT: Readonly<Record<string, (text: string) => string>> = {
 export function drawTable(bindings: readonly BindingItem[], now: number): string {
   const destinations = [...new Set(bindings.map((b) => b.destination))].sort();
   const branches = [...new Set(bindings.map((b) => b.branch.name))].sort();
-  const table = new Table({
-    head: ["branch", ...destinations].map((title) => colors.bold(title)),
-    style: { head: [], border: ["gray"] },
-  });
-  for (const branch of branches) {
-    const cells = destinations.map((destination) =>
+  const rows = branches.map((branch) => [
+    branch,
+    ...destinations.map((destination) =>
       cell(
         bindings.find((b) => b.branch.name === branch && b.destination === destination),
         now,
       ),
-    );
-    table.push([branch, ...cells]);
-  }
-  return table.toString();
+    ),
+  ]);
+  return drawRows(["branch", ...destinations], rows, screen());
 }
 
 function cell(binding: BindingItem | undefined, now: number): string {

@@ -66,10 +66,11 @@ export function agreeing(held: Holdings, should: Holdings): DestinationName[] {
   });
 }
 
+/** Decoded, since what needs no escape may have one. */
 function login(value: string | undefined): string | undefined {
   if (value === undefined || !value.startsWith("postgres")) return value;
   const { username, password, hostname, pathname } = new URL(value);
-  return [username, password, hostname, pathname].join(" ");
+  return [username, password, hostname, pathname].map(decodeURIComponent).join("\n");
 }
 
 function strings(values: Readonly<Record<string, unknown>> | null | undefined): Record<string, string> {

@@ -6,7 +6,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openServer } from "../../services/cli/database.ts";
 import { type Service, startService } from "../../services/cli/service.ts";
-import type { EnvironmentVariables } from "../../services/config.ts";
 import { refuseReference } from "../../services/config.ts";
 import { destinations } from "../../services/destinations/index.ts";
 import { loadText } from "../../services/file/load.ts";
@@ -57,7 +56,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     ]);
     const files = mkdtempSync(join(tmpdir(), "branchline-demo-"));
     closing.push(() => rmSync(files, { recursive: true, force: true }));
-    const environment = credentials(sandbox);
+    const environment = credentialsOf(sandbox);
     const text = addressed(
       readFileSync(join(packageRoot(), "infra/demo/branchline.yaml"), "utf8"),
       sandbox,
@@ -92,7 +91,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
 }
 
-function credentials({ credentials: c }: Sandbox): EnvironmentVariables {
+/** What the file's `env:` references stand for. */
+export function credentialsOf({ credentials: c }: Sandbox): Record<string, string> {
   return {
     NEON_API_KEY: c.neon.apiKey,
     VERCEL_TOKEN: c.vercel.token,
@@ -105,8 +105,8 @@ function credentials({ credentials: c }: Sandbox): EnvironmentVariables {
   };
 }
 
-/** Puts in the addresses that the stand-ins really have. */
-function addressed(text: string, sandbox: Sandbox, files: string): string {
+/** The file with the addresses that the stand-ins really have; the authority of their certificates goes to `files`. */
+export function addressed(text: string, sandbox: Sandbox, files: string): string {
   const { computes } = sandbox;
   const ca = join(files, "computes-ca.pem");
   if (computes !== null) writeFileSync(ca, computes.ca);

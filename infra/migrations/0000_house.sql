@@ -36,6 +36,7 @@ CREATE TABLE "branchline"."binding" (
 	"next" text,
 	"warning" text,
 	"suspended_at" timestamp (6) with time zone,
+	"adopt" jsonb,
 	"applied_at" timestamp (6) with time zone
 );
 --> statement-breakpoint

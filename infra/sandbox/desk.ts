@@ -5,17 +5,25 @@ export interface Fault {
   /**
    * `status`: nothing is applied, answered with that vendor's error body. `hang`: nothing is applied, no
    * answer ever. `reset`: nothing is applied, the socket is destroyed. `die-after-applying`: the state
-   * changes, then the socket is destroyed without an answer. `latency`: `ms` later, then as usual.
+   * changes, then the socket is destroyed without an answer. `fail-after-applying`: the state changes, and
+   * `status` (500) is answered all the same. `latency`: `ms` later, then as usual.
    * `drip`: applied, but the body of the answer comes byte by byte, one every `ms` (50).
    */
-  readonly kind: "status" | "hang" | "reset" | "die-after-applying" | "latency" | "drip";
+  readonly kind:
+    | "status"
+    | "hang"
+    | "reset"
+    | "die-after-applying"
+    | "fail-after-applying"
+    | "latency"
+    | "drip";
   /** Upper case; absent: any. */
   readonly method?: string;
   /** Source of a regular expression over the path (without query); absent: any. */
   readonly path?: string;
   /** As `LoggedRequest.operation` says it: `PutSecretValue`, `GET /v10/projects/:id/env`; absent: any. */
   readonly operation?: string;
-  /** For `status`; default 500. */
+  /** For `status` and `fail-after-applying`; default 500. */
   readonly status?: number;
   /** Sent along as `Retry-After`. */
   readonly retryAfter?: string;
@@ -41,7 +49,15 @@ export interface LoggedRequest {
   readonly fault: string | null;
 }
 
-const KINDS: readonly string[] = ["status", "hang", "reset", "die-after-applying", "latency", "drip"];
+const KINDS: readonly string[] = [
+  "status",
+  "hang",
+  "reset",
+  "die-after-applying",
+  "fail-after-applying",
+  "latency",
+  "drip",
+];
 const KEPT = 10_000;
 
 interface Armed {

@@ -33,7 +33,14 @@ import {
   SECRET_BYTES,
   scheduledVersion,
 } from "./aws-secrets-manager-apply.ts";
-import { type Members, observedNames, parseMembers, printMembers, refuseKey } from "./json-members.ts";
+import {
+  bytesOf,
+  type Members,
+  observedNames,
+  parseMembers,
+  printMembers,
+  refuseKey,
+} from "./json-members.ts";
 import { origin } from "./origin.ts";
 import { legalSecretName, parseSecretArn } from "./secret-names.ts";
 import { invalidTarget, parseTarget, privateNetwork } from "./settings.ts";
@@ -124,6 +131,8 @@ export const awsSecretsManager: DestinationAdapter<AwsBlock, AwsTarget> = {
   parseTarget: parse,
   place: placeOf,
   container: placeOf,
+  within: ({ account, region: of, endpoint }, where) =>
+    where.account === account && where.region === of && where.endpoint === (endpoint ?? null),
   exposure: () => null,
   limits: awsLimits,
   open: (options, credential, io) => new AwsSecretsManager(options, credential, io),
@@ -237,7 +246,8 @@ class AwsSecretsManager implements Destination<AwsTarget> {
         foreign: foreign ?? "somebody who keeps other text in it than JSON",
       };
     }
-    return { ...seen, version: current, names: observedNames(members, current, this.#io) };
+    const names = observedNames(members, current, this.#io);
+    return { ...seen, version: current, names, used: { bytes: bytesOf(members) } };
   }
 
   /** What a version holds; null if it is no map of names. Versions never change, so one reading is enough. */

@@ -136,6 +136,12 @@ export function githubPlace(target: GitHubTarget): string {
   return `github:${new URL(api).host}/${`${where}/${level}`.toLowerCase()}/${as}s`;
 }
 
+/** By whatever the block names it now: an address and an id are two descriptions, and we do not ask which are one. */
+export function githubWithin(block: GitHubBlock, { api, scope }: GitHubTarget): boolean {
+  const text = (one: GitHubTarget["scope"]) => JSON.stringify(one).toLowerCase();
+  return api === block.api && text(scope) === text(scopeOf(block));
+}
+
 /** Who reads it is whoever may open a pull request; environments have rules that we do not see. */
 export function githubExposure({ environment }: GitHubTarget): Exposure | null {
   return environment === null ? "preview" : null;

@@ -25,6 +25,7 @@ import {
   githubExposure,
   githubPlace,
   githubTargetInput,
+  githubWithin,
   parseGitHubTarget,
 } from "./github-target.ts";
 
@@ -50,6 +51,7 @@ export const github: DestinationAdapter<GitHubBlock, GitHubTarget> = {
   parseTarget: parseGitHubTarget,
   place: githubPlace,
   container: githubPlace,
+  within: githubWithin,
   exposure: githubExposure,
   limits: githubLimits,
   open: (block, credential, io) => new GitHubDestination(block, credential, io),

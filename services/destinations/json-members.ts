@@ -34,6 +34,11 @@ export function printMembers(members: Members): string {
   return `{${[...members].map(([key, raw]) => `${JSON.stringify(key)}:${raw.reveal()}`).join(",")}}`;
 }
 
+/** As it takes room at the vendor, to within the punctuation. */
+export function bytesOf(members: Members): number {
+  return [...members].reduce((sum, [key, raw]) => sum + Buffer.byteLength(key) + raw.bytes, 0);
+}
+
 /** What the object shall hold after the changes: other keys as they were. */
 export function mergeChanges(members: Members, changes: readonly Change[]): Members {
   const merged = new Map(members);

@@ -68,6 +68,7 @@ export function createMemoryDestination(
     parseTarget: (settings, input) => ({ ...parseTarget("memory", target, input), store: settings.store }),
     place: placeOf,
     container: ({ store, group }) => `memory:${store}/${group}`,
+    within: ({ store }, parsed) => parsed.store === store,
     exposure: ({ environment }) => EXPOSURES.find((exposure) => exposure === environment) ?? null,
     open: (settings, credential, io) => new MemoryDestination(traits, settings, credential, io),
   };

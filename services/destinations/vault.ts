@@ -25,7 +25,7 @@ import type {
   ResolveCredential,
   Traits,
 } from "../sync/ports.ts";
-import { observedNames, refuseKey } from "./json-members.ts";
+import { bytesOf, observedNames, refuseKey } from "./json-members.ts";
 import { origin } from "./origin.ts";
 import { invalidTarget, parseTarget, privateNetwork } from "./settings.ts";
 import { applyToKv } from "./vault-apply.ts";
@@ -121,6 +121,8 @@ export const vault: DestinationAdapter<VaultBlock, VaultTarget> = {
   parseTarget: parse,
   place: placeOf,
   container: placeOf,
+  within: ({ address, namespace, mount }, where) =>
+    where.address === address && where.namespace === (namespace ?? null) && where.mount === mount,
   exposure: () => null,
   // What there is an operator has set (rate limit quotas), and says so with a 429.
   limits: ({ address, namespace = "", mount }) => ({
@@ -191,6 +193,7 @@ class Vault implements Destination<VaultTarget> {
       mark,
       foreign: null,
       names: observedNames(members, shown, this.#io),
+      used: { bytes: bytesOf(members) },
     };
   }
 

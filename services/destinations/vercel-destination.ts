@@ -1,11 +1,20 @@
 /** Vercel's variables, seen and changed. One listing to observe; one batch to create, one to update, one to delete. */
 import { asSyncError, SyncError } from "../sync/errors.ts";
-import type { Applied, Change, Claim, Destination, Io, Observation, ObservedName } from "../sync/ports.ts";
+import type {
+  Applied,
+  Change,
+  Claim,
+  Destination,
+  Io,
+  Observation,
+  ObservedName,
+  ObserveOptions,
+} from "../sync/ports.ts";
 import { Secret } from "../sync/secret.ts";
 import { parseMark } from "./mark.ts";
 import { VercelBatchWriter } from "./vercel-batch.ts";
 import { VercelClient, type VercelProject, type VercelRow } from "./vercel-client.ts";
-import { covers, foreignOf, type ResolvedTarget, versionOf } from "./vercel-rows.ts";
+import { covers, foreignOf, inEnvironment, type ResolvedTarget, versionOf } from "./vercel-rows.ts";
 import { projectShelf, sharedShelf, type VercelShelf } from "./vercel-shelves.ts";
 import type { VercelBlock, VercelTarget } from "./vercel-target.ts";
 
@@ -36,17 +45,14 @@ export class VercelDestination implements Destination<VercelTarget> {
     await this.#resolve(target);
   }
 
-  async observe(
-    targets: readonly VercelTarget[],
-    options: { contents: boolean },
-  ): Promise<readonly Observation[]> {
+  async observe(targets: readonly VercelTarget[], options: ObserveOptions): Promise<readonly Observation[]> {
     const [first] = targets;
     if (first === undefined) return [];
     const resolved: ResolvedTarget[] = [];
     for (const target of targets) resolved.push(await this.#resolve(target));
     const shelf = this.#shelf(first);
     const { rows, hidden } = await shelf.list();
-    return Promise.all(resolved.map((target) => this.#see(target, rows, hidden, options.contents)));
+    return Promise.all(resolved.map((target) => this.#see(target, rows, hidden, options)));
   }
 
   async apply(target: VercelTarget, changes: readonly Change[], claim: Claim): Promise<readonly Applied[]> {
@@ -65,12 +71,12 @@ export class VercelDestination implements Destination<VercelTarget> {
     target: ResolvedTarget,
     rows: readonly VercelRow[],
     hidden: number,
-    contents: boolean,
+    options: ObserveOptions,
   ): Promise<Observation> {
     const names = new Map<string, ObservedName>();
     for (const row of rows) {
       if (!covers(row, target)) continue;
-      const seen = await this.#seeRow(row, target, contents);
+      const seen = await this.#seeRow(row, target, options);
       // Of two records that cover one target, the one that is not ours to touch decides.
       if (names.get(row.key)?.foreign == null) names.set(row.key, seen);
     }
@@ -83,14 +89,20 @@ export class VercelDestination implements Destination<VercelTarget> {
       mark: null,
       foreign: null,
       names: [...names.values()],
+      used: { names: rows.filter((row) => inEnvironment(row, target)).length },
     };
   }
 
-  async #seeRow(row: VercelRow, target: ResolvedTarget, contents: boolean): Promise<ObservedName> {
+  async #seeRow(
+    row: VercelRow,
+    target: ResolvedTarget,
+    { contents, compare }: ObserveOptions,
+  ): Promise<ObservedName> {
     const mark = parseMark(row.comment);
     const foreign = foreignOf(row, target);
-    // What nobody marked as Branchline's is not read: its value is none of our business.
-    const read = contents && mark !== null && foreign === null && row.id && isReadable(row.type);
+    // What nobody marked as Branchline's or handed over is not read: its value is none of our business.
+    const ours = mark !== null || compare?.has(row.key) === true;
+    const read = contents && ours && foreign === null && row.id && isReadable(row.type);
     const seen: ObservedName = {
       name: row.key,
       fingerprint: read ? await this.#fingerprint(target, row.id ?? "") : null,

@@ -17,20 +17,30 @@ const COMMENT_LENGTH = 500;
 
 /** Whether a record takes effect in deployments of this very target (a branch's record hides the general one). */
 export function covers(row: VercelRow, target: ResolvedTarget): boolean {
-  if (target.customId !== null) return row.customEnvironmentIds.includes(target.customId);
-  return row.target.includes(target.environment) && row.gitBranch === target.gitBranch;
+  return inEnvironment(row, target) && (target.customId !== null || row.gitBranch === target.gitBranch);
+}
+
+/** Whether a record counts among those of the target's environment, for whichever branch. */
+export function inEnvironment(row: VercelRow, { customId, environment }: ResolvedTarget): boolean {
+  return customId === null ? row.target.includes(environment) : row.customEnvironmentIds.includes(customId);
 }
 
 /** Why a record that covers the target is not to be touched, in words, or null. */
 export function foreignOf(row: VercelRow, target: ResolvedTarget): string | null {
   if (row.type === "system") return "Vercel itself";
-  if (row.configurationId) return "an integration installed in Vercel";
+  if (row.configurationId) return integration(row.configurationId);
   const own = target.customId ?? target.environment;
   const others = [...row.target, ...row.customEnvironmentIds].filter((environment) => environment !== own);
   if (others.length === 0) return null;
   const known = others.filter((environment) => /^[a-z]{1,20}$/.test(environment));
   const more = known.length < others.length ? ["custom environments"] : [];
   return `a record that also covers ${[...known, ...more].join(" and ")}`;
+}
+
+/** By the id of its installation, which is in the address of its page at Vercel; nothing else tells which it is. */
+function integration(configurationId: string): string {
+  const id = /^icfg_\w{1,60}$/.test(configurationId) ? ` (${configurationId})` : "";
+  return `an integration installed in Vercel${id}`;
 }
 
 /** Vercel's time of the last change, in milliseconds. */

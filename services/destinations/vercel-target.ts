@@ -118,6 +118,9 @@ export function vercelContainer({ api, team, project, shared }: VercelTarget): s
   return shared ? `vercel:${account}/shared` : `vercel:${account}/project/${encodeURIComponent(project)}`;
 }
 
+export const vercelWithin = ({ api, team = "", project }: VercelBlock, target: VercelTarget): boolean =>
+  target.api === api && target.team === team && target.project === project;
+
 export function vercelExposure({ environment }: VercelTarget): Exposure | null {
   return (
     EXPOSURES.find((exposure) => exposure === environment && OWN_ENVIRONMENTS.includes(exposure)) ?? null

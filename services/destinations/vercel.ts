@@ -25,6 +25,7 @@ import {
   vercelExposure,
   vercelPlace,
   vercelTargetInput,
+  vercelWithin,
 } from "./vercel-target.ts";
 
 /** The longest name that is certainly accepted; the limit of values leaves room for it. */
@@ -54,6 +55,7 @@ export const vercel: DestinationAdapter<VercelBlock, VercelTarget> = {
   parseTarget: parseVercelTarget,
   place: vercelPlace,
   container: vercelContainer,
+  within: vercelWithin,
   exposure: vercelExposure,
   limits: vercelLimits,
   open: (block, credential, io) => new VercelDestination(block, credential(block.token), io),

@@ -191,6 +191,7 @@ function toRule(name: string, block: RuleBlock, variables: readonly WrittenVaria
     productionReason: block.productionReason ?? null,
     inheritedPassword: block.inheritedPassword,
     proof: block.proof,
+    onDrift: block.onDrift,
     tier: block.tier,
     adopt: block.adopt,
     connection: toConnection(block.connection),

@@ -142,6 +142,9 @@ export const ruleBlock = z.strictObject({
   }),
   inheritedPassword: z.enum(["warn", "refuse"]).default("warn"),
   proof: z.enum(["onChange", "always", "never"]).default("onChange"),
+  onDrift: z.enum(["repair", "report"]).default("repair").meta({
+    description: "What becomes of a value that somebody else changed at the target.",
+  }),
   tier: z
     .enum(["page", "ticket", "quiet"])
     .default("ticket")

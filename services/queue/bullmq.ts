@@ -19,10 +19,17 @@ export type QueueConnection = { readonly postgres: pg.Pool } | { readonly redisU
 
 export interface JobQueues {
   readonly enqueue: Enqueue;
+  /** See `JobWorkers`. */
+  ready(): Promise<void>;
   close(): Promise<void>;
 }
 
 export interface JobWorkers {
+  /**
+   * Rejects if PostgreSQL fails us just now: BullMQ then never tries again, so nobody may go on with these.
+   * Redis is waited for by BullMQ itself, for as long as it takes, and nobody has to wait with it.
+   */
+  ready(): Promise<void>;
   /** Running jobs finish, waiting ones stay for others. */
   close(): Promise<void>;
 }
@@ -45,6 +52,7 @@ export function openQueues(connection: QueueConnection, onError: (error: Error) 
     enqueue: async (kind, id) => {
       await queues.get(kind)?.add(kind, jobPayload.parse({ id }));
     },
+    ready: async () => await link.ready([...queues.values()]),
     close: async () => {
       await Promise.all([...queues.values()].map((queue) => queue.close()));
       link.close();
@@ -75,11 +83,16 @@ export function startWorkers(
     return worker;
   });
   return {
+    ready: async () => await link.ready(workers),
     close: async () => {
       await Promise.all(workers.map((worker) => worker.close()));
       link.close();
     },
   };
+}
+
+interface Opening {
+  waitUntilReady(): Promise<unknown>;
 }
 
 type Run = (job: { data: unknown }) => Promise<void>;
@@ -94,6 +107,9 @@ function connect(connection: QueueConnection) {
         new Queue(name, { ...options, connection: pool }, createPostgresBackend),
       worker: (name: string, run: Run, options: Omit<WorkerOptions, "connection">) =>
         new Worker(name, run, { ...options, connection: pool }, createPostgresBackend),
+      ready: async (all: readonly Opening[]) => {
+        await Promise.all(all.map(async (one) => await one.waitUntilReady()));
+      },
       close: () => {},
     };
   }
@@ -104,6 +120,7 @@ function connect(connection: QueueConnection) {
       new Queue(name, { ...options, connection: redis }),
     worker: (name: string, run: Run, options: Omit<WorkerOptions, "connection">) =>
       new Worker(name, run, { ...options, connection: redis }),
+    ready: async () => {},
     close: () => redis.disconnect(),
   };
 }

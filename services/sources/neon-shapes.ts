@@ -44,6 +44,8 @@ export const countAnswer = z.object({ count: z.int().min(0) });
 
 const endpoint = z.object({
   id,
+  /** Given by somebody; most have none. */
+  name: z.string().nullish(),
   branch_id: id,
   host: hostname,
   /** An open list: `read_write`, `read_only`, and whatever comes next. */

@@ -238,9 +238,10 @@ function groupByBranch(endpoints: readonly NeonEndpoint[]): ReadonlyMap<string, 
 }
 
 /** An endpoint of a type that we do not know is left out: nothing could be said about what it serves. */
-function toEndpoint({ id, host, type, disabled, current_state }: NeonEndpoint): SourceEndpoint[] {
+function toEndpoint({ id, name, host, type, disabled, current_state }: NeonEndpoint): SourceEndpoint[] {
   if (type !== "read_write" && type !== "read_only") return [];
-  return [{ id, host, type, disabled, active: current_state === "active" }];
+  const named = name ? { name } : {};
+  return [{ id, ...named, host, type, disabled, active: current_state === "active" }];
 }
 
 function toRole({ name, authentication_method }: NeonRole): SourceRole {

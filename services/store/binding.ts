@@ -1,7 +1,7 @@
 /** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
 import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-import type { BindingState, Reason } from "../sync/model.ts";
+import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
 import { branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
@@ -38,6 +38,8 @@ export const binding = branchline.table(
     /** Passwords that production branches still accept, in words; null: none. */
     warning: text("warning"),
     suspendedAt: instant("suspended_at"),
+    /** Names that a person has handed over, until a push went well. */
+    adopt: jsonb("adopt").$type<Adoption>(),
     appliedAt: instant("applied_at"),
   },
   (t) => [
@@ -118,7 +120,12 @@ export async function raiseWanted(
   await db.execute(sql`
     update branchline.binding b set
       place_id = w.place_id, inputs = w.inputs, logins = w.logins, leaving = false,
-      wanted = b.wanted + 1, state = 'pending', since = now(), code = null, cause = null, next = null
+      wanted = b.wanted + 1,
+      state = case when b.suspended_at is null then 'pending' else b.state end,
+      since = case when b.suspended_at is null then now() else b.since end,
+      code = case when b.suspended_at is null then null else b.code end,
+      cause = case when b.suspended_at is null then null else b.cause end,
+      next = case when b.suspended_at is null then null else b.next end
     from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
       as w(id uuid, place_id uuid, inputs text, logins jsonb)
     where b.id = w.id`);
@@ -132,13 +139,16 @@ export async function setLeaving(db: Db, id: string): Promise<void> {
       leaving: true,
       wanted: sql`${binding.wanted} + 1`,
       inputs: null,
-      state: "pending",
+      state: sql`case when ${binding.suspendedAt} is null then 'pending' else ${binding.state} end`,
       since: sql`now()`,
     })
     .where(eq(binding.id, id));
 }
 
-/** Moves bindings to a state; `since` is kept while the state stays. */
+/**
+ * Moves bindings to a state; `since` is kept while the state stays. One that somebody has suspended stays so,
+ * unless it ends.
+ */
 export async function setState(
   db: Db,
   ids: readonly string[],
@@ -155,7 +165,77 @@ export async function setState(
       cause: reason?.cause ?? null,
       next: reason?.next ?? null,
     })
-    .where(inArray(binding.id, [...ids]));
+    .where(
+      and(
+        inArray(binding.id, [...ids]),
+        state === "removed" || state === "retained" ? undefined : isNull(binding.suspendedAt),
+      ),
+    );
+}
+
+/**
+ * What became of a push, for bindings that are still in force: one that was told to stay as it is or that
+ * is gone meanwhile keeps that state.
+ */
+export async function setOutcome(
+  db: Db,
+  ids: readonly string[],
+  state: BindingState,
+  reason: Reason | null = null,
+): Promise<void> {
+  if (ids.length === 0) return;
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select id from branchline.binding
+    where id = any(${sql.param([...ids])}::uuid[]) and state not in ('removed', 'retained')
+    order by id for update`);
+  await setState(
+    db,
+    rows.map((row) => row.id),
+    state,
+    reason,
+  );
+}
+
+/**
+ * Locks the bindings for the rest of the transaction. True if all of them are to be written as they were
+ * when they were loaded: nobody has told one to leave, to move, to stay or to stop since.
+ */
+export async function holdBindings(db: Db, loaded: readonly BindingRow[]): Promise<boolean> {
+  const rows = await lockBindings(
+    db,
+    loaded.map((row) => row.id),
+  );
+  return loaded.every((was) => {
+    const is = rows.find((row) => row.id === was.id);
+    if (is === undefined || is.leaving !== was.leaving || is.placeId !== was.placeId) return false;
+    const kept = is.state !== "removed" && is.state !== "retained";
+    return (kept || is.state === was.state) && is.suspendedAt === null;
+  });
+}
+
+/** Which of the bindings are in this state. */
+export async function bindingsIn(
+  db: Db,
+  ids: readonly string[],
+  state: BindingState,
+): Promise<ReadonlySet<string>> {
+  if (ids.length === 0) return new Set();
+  const rows = await db
+    .select({ id: binding.id })
+    .from(binding)
+    .where(and(inArray(binding.id, [...new Set(ids)]), eq(binding.state, state)));
+  return new Set(rows.map((row) => row.id));
+}
+
+/** The rows as they are now, locked for the rest of the transaction. */
+export async function lockBindings(db: Db, ids: readonly string[]): Promise<BindingRow[]> {
+  if (ids.length === 0) return [];
+  return await db
+    .select()
+    .from(binding)
+    .where(inArray(binding.id, [...ids]))
+    .orderBy(binding.id)
+    .for("update");
 }
 
 export async function setWarning(db: Db, id: string, warning: string | null): Promise<void> {
@@ -169,16 +249,20 @@ export async function recordApplied(
   generation: number,
   state: BindingState,
 ): Promise<void> {
+  // Suspended while it was being written; what ends all the same ends.
+  const stopped = state === "removed" ? sql`false` : sql`${binding.suspendedAt} is not null`;
   await db
     .update(binding)
     .set({
       applied: sql`greatest(${binding.applied}, ${generation})`,
       appliedAt: sql`now()`,
-      state: sql`case when ${binding.wanted} > ${generation} then 'pending' else ${state} end`,
-      since: sql`case when ${binding.state} = ${state} then ${binding.since} else now() end`,
-      code: null,
-      cause: null,
-      next: null,
+      adopt: sql`case when ${binding.wanted} > ${generation} then ${binding.adopt} end`,
+      state: sql`case when ${binding.state} in ('removed', 'retained') or ${stopped} then ${binding.state}
+        when ${binding.wanted} > ${generation} then 'pending' else ${state} end`,
+      since: sql`case when ${binding.state} = ${state} or ${stopped} then ${binding.since} else now() end`,
+      code: sql`case when ${stopped} then ${binding.code} end`,
+      cause: sql`case when ${stopped} then ${binding.cause} end`,
+      next: sql`case when ${stopped} then ${binding.next} end`,
     })
     .where(eq(binding.id, id));
 }

@@ -91,7 +91,10 @@ export async function branchByNameOrDefault(
   return row;
 }
 
-/** Default and protected branches whose passwords are not known, or not since the rules changed. */
+/**
+ * Default and protected branches whose passwords are not known for sure: never read, not since the rules
+ * changed, or announced to have moved and not looked at since.
+ */
 export async function productionUnread(
   db: Db,
   branchId: string,
@@ -106,26 +109,26 @@ export async function productionUnread(
         ne(branch.id, branchId),
         or(eq(branch.isDefault, true), eq(branch.isProtected, true)),
         isNull(branch.goneAt),
-        isNull(branch.readAt),
+        or(isNull(branch.readAt), sql`${branch.dueAt} <= now()`, sql`${branch.attempts} > 0`),
       ),
     );
 }
 
-/** A branch of the same name is there and has yet to be reconciled for the first time. */
-export async function successorIsDue(db: Db, row: BranchRow): Promise<boolean> {
-  const found = await db
-    .select({ id: branch.id })
-    .from(branch)
-    .where(
-      and(
-        eq(branch.sourceId, row.sourceId),
-        eq(branch.name, row.name),
-        isNull(branch.goneAt),
-        sql`${branch.dueAt} <= now() and ${branch.attempts} = 0`,
-      ),
-    )
-    .limit(1);
-  return found.length > 0;
+/**
+ * Whether a branch of the same name is there that may yet take over. "due": it is about to be looked at.
+ * "unready": it could not be read so far, or lacks what its strings are made of.
+ */
+export async function successorOf(db: Db, row: BranchRow): Promise<"due" | "unready" | null> {
+  const { rows } = await db.execute<{ due: boolean }>(sql`
+    select due_at <= now() and attempts = 0 as due from branchline.branch b
+    where source_id = ${row.sourceId} and name = ${row.name} and gone_at is null
+      and (due_at <= now() or read_at is null or exists (
+        select 1 from branchline.binding n
+        where n.branch_id = b.id and n.state = 'parked' and n.code = 'source_unready'))
+    order by due desc limit 1`);
+  const [found] = rows;
+  if (found === undefined) return null;
+  return found.due ? "due" : "unready";
 }
 
 /** All its roles and passwords have been looked at. */
@@ -151,6 +154,9 @@ export async function updateBranch(db: Db, id: string, facts: BranchFacts, due: 
     .set({
       ...facts,
       missed: 0,
+      // It has become production: from now on its passwords matter, and nobody has asked for them yet.
+      readAt: sql`case when ${branch.isDefault} or ${branch.isProtected} or not ${facts.isDefault || facts.isProtected}
+        then ${branch.readAt} end`,
       ...(due
         ? {
             dueAt: sql`least(coalesce(${branch.dueAt}, 'infinity'), now())`,

@@ -44,6 +44,7 @@ async function takeSources(tx: Db, declared: Declared["sources"]): Promise<Map<s
     const still = declared.find((one) => one.name === row.name && one.identity === row.identity);
     if (still === undefined) {
       await tx.update(source).set({ removedAt: sql`now()`, dueAt: null }).where(eq(source.id, row.id));
+      await leaveBehind(tx, row.id);
       continue;
     }
     ids.set(row.name, row.id);
@@ -61,6 +62,13 @@ async function takeSources(tx: Db, declared: Declared["sources"]): Promise<Map<s
   return ids;
 }
 
+/** Nobody can tell any more what its branches are: what they wrote stays, for a successor to take over. */
+async function leaveBehind(tx: Db, sourceId: string): Promise<void> {
+  await tx.execute(sql`
+    update branchline.binding n set state = 'retained', since = now(), code = null, cause = null, next = null
+    from branchline.branch b where b.id = n.branch_id and b.source_id = ${sourceId} and n.state <> 'removed'`);
+}
+
 async function takeDestinations(tx: Db, declared: Declared["destinations"]): Promise<Map<string, string>> {
   const rows = await tx.select().from(destination).where(isNull(destination.removedAt));
   const ids = new Map<string, string>();
@@ -72,7 +80,10 @@ async function takeDestinations(tx: Db, declared: Declared["destinations"]): Pro
     }
     ids.set(row.name, row.id);
     const { block, account = null, inFlight } = still;
-    if (!same(row.block, block)) await recheck(tx, row.id);
+    if (!same(row.block, block)) {
+      await recheck(tx, row.id);
+      await aimAgain(tx, row.id);
+    }
     await tx.update(destination).set({ block, account, inFlight }).where(eq(destination.id, row.id));
   }
   for (const one of declared) {
@@ -91,6 +102,18 @@ async function recheck(tx: Db, destinationId: string): Promise<void> {
   await markDue(
     tx,
     "place",
+    rows.map((row) => row.id),
+  );
+}
+
+/** Another account: what goes there has other places from now on. */
+async function aimAgain(tx: Db, destinationId: string): Promise<void> {
+  const rows = await tx
+    .selectDistinct({ id: rule.sourceId })
+    .from(rule)
+    .where(and(eq(rule.destinationId, destinationId), isNull(rule.orphanedAt)));
+  await rereadBranches(
+    tx,
     rows.map((row) => row.id),
   );
 }

@@ -41,7 +41,39 @@ export function openDatabase({ url, max = 16, onError }: DatabaseOptions): Datab
     application_name: "branchline",
     options: "-c search_path=bullmq,public",
   });
-  // An idle client that loses its server would otherwise end the process.
+  // A client that loses its server would otherwise end the process: an idle one by the pool's error, one that
+  // somebody holds (a transaction between two statements, a listener) by its own. Its next query tells the holder.
   pool.on("error", (error) => onError?.(error));
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return { db: drizzle(pool), pool, close: () => pool.end() };
+}
+
+/**
+ * A push holds its place and then its bindings, a reconcile its bindings and then their places. Where such
+ * two meet Postgres ends one of them, and that one begins its transaction again.
+ */
+export async function withoutDeadlock<T>(transaction: () => Promise<T>, tries = 5): Promise<T> {
+  try {
+    return await transaction();
+  } catch (error) {
+    if (tries > 1 && sqlState(error) === "40P01") return await withoutDeadlock(transaction, tries - 1);
+    throw error;
+  }
+}
+
+function sqlState(error: unknown): unknown {
+  const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
+  return typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
+}
+
+/** Codes of the network, and of a server that ends sessions, starts, stops or has no room for one more. */
+const AWAY = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|53300)/;
+/** node-postgres's own errors have no code. */
+const AWAY_IN_WORDS = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/;
+
+/** The database cannot be asked just now, which says nothing about the question. */
+export function isAway(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = "code" in error && typeof error.code === "string" ? error.code : "";
+  return AWAY.test(code) || AWAY_IN_WORDS.test(error.message) || isAway(error.cause);
 }

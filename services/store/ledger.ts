@@ -1,5 +1,5 @@
 /** The names we own at a place. Written before the vendor is, and never deleted on a guess. */
-import { and, eq, inArray, sql } from "drizzle-orm";
+import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
 import { boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { SyncError } from "../sync/errors.ts";
 import type { LedgerEntry } from "../sync/model.ts";
@@ -33,21 +33,29 @@ export const ledger = branchline.table(
   (t) => [primaryKey({ columns: [t.placeId, t.name] }), index("ledger_binding").on(t.bindingId)],
 );
 
+const entry = {
+  name: ledger.name,
+  bindingId: ledger.bindingId,
+  fingerprint: ledger.fingerprint,
+  version: ledger.version,
+  claimedAt: ledger.claimedAt,
+  claims: ledger.claims,
+  confirmed: ledger.confirmed,
+  written: sql<boolean>`${ledger.writtenAt} is not null`,
+  drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
+};
+
 export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> {
+  return await db.select(entry).from(ledger).where(eq(ledger.placeId, placeId)).orderBy(ledger.name);
+}
+
+/** Only the names that somebody still keeps in step: what was left behind on purpose may change as it likes. */
+export async function keptLedgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> {
   return await db
-    .select({
-      name: ledger.name,
-      bindingId: ledger.bindingId,
-      fingerprint: ledger.fingerprint,
-      version: ledger.version,
-      claimedAt: ledger.claimedAt,
-      claims: ledger.claims,
-      confirmed: ledger.confirmed,
-      written: sql<boolean>`${ledger.writtenAt} is not null`,
-      drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
-    })
+    .select(entry)
     .from(ledger)
-    .where(eq(ledger.placeId, placeId))
+    .innerJoin(binding, eq(binding.id, ledger.bindingId))
+    .where(and(eq(ledger.placeId, placeId), notInArray(binding.state, ["retained", "removed", "suspended"])))
     .orderBy(ledger.name);
 }
 
@@ -109,6 +117,15 @@ export async function countDrift(db: Db, placeId: string, names: readonly string
       driftsSince: sql`case when ${recent} then ${ledger.driftsSince} else now() end`,
     })
     .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
+}
+
+/** What could not be written again although it may have been overtaken: from now on nothing there is taken for granted. */
+export async function doubtNames(db: Db, placeId: string, exceptOf: readonly string[]): Promise<void> {
+  const others = exceptOf.length === 0 ? undefined : notInArray(ledger.bindingId, [...exceptOf]);
+  await db
+    .update(ledger)
+    .set({ confirmed: false })
+    .where(and(eq(ledger.placeId, placeId), others));
 }
 
 /** Names that are gone at the vendor; only those that still belong to `bindingId`, if one is given. */

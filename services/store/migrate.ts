@@ -21,6 +21,8 @@ const folder = (): string => join(packageRoot(), "infra", "migrations");
  */
 export async function migrate(url: string): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: "branchline migrate" });
+  // Told to the query that is running, if any; without a listener it would end the process.
+  client.on("error", () => undefined);
   await client.connect();
   try {
     await client.query(`select pg_advisory_lock(${LOCK})`);

@@ -12,11 +12,11 @@ export interface Claimant {
 }
 
 /**
- * Hands to each claimant the names it wants whose owner is no longer in force: its branch is gone, its rule
- * has left the file, or it has been told to leave. A pending delete of these names is thereby cancelled. An
- * owner that has nothing left is removed.
+ * Hands to each claimant the names it wants whose owner is no longer in force: its branch or its rule is
+ * gone, or it has been told to leave, or to leave behind what it has. A pending delete of these names is
+ * thereby cancelled. Returns the owners that have nothing left, which are removed.
  */
-export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<void> {
+export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<Set<string>> {
   const wishes = claimants.map(({ placeId, bindingId, names }) => ({
     place_id: placeId,
     heir: bindingId,
@@ -42,8 +42,12 @@ export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<
       bindingId,
     );
   }
+  const removed = new Set<string>();
   for (const owner of new Set(rows.map((row) => row.owner))) {
     const left = await tx.execute(sql`select 1 from branchline.ledger where binding_id = ${owner} limit 1`);
-    if (left.rows.length === 0) await setState(tx, [owner], "removed");
+    if (left.rows.length > 0) continue;
+    await setState(tx, [owner], "removed");
+    removed.add(owner);
   }
+  return removed;
 }

@@ -64,7 +64,8 @@ export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], de
 }
 
 /**
- * Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more.
+ * Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. Waits
+ * for whoever just touches the row: to skip it would mean to drop the job that brought us here.
  */
 export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: number): Promise<Lease | null> {
   const { rows } = await db.execute<{
@@ -83,7 +84,7 @@ export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: num
     from (
       select id, lease_until is not null as takeover from ${table(kind)}
       where id = ${id} and due_at <= now() and (lease_until is null or lease_until < now())
-      for update skip locked
+      for update
     ) free
     where t.id = free.id
     returning t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);
@@ -114,6 +115,8 @@ export interface Release {
   readonly dueInMs: number | null;
   readonly attempts: number;
   readonly reason: Reason | null;
+  /** Deaths that stay held against it; by default none. */
+  readonly deaths?: number;
 }
 
 /**
@@ -126,7 +129,7 @@ export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<
     update ${table(lease.kind)} set
       lease_until = null,
       queued_until = null,
-      deaths = 0,
+      deaths = ${end.deaths ?? 0},
       attempts = ${end.attempts},
       due_at = case when revision = ${lease.revision} then ${later} else least(due_at, now()) end,
       code = ${end.reason?.code ?? null},

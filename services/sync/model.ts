@@ -69,10 +69,21 @@ export interface Rule {
   readonly productionReason: string | null;
   readonly inheritedPassword: "warn" | "refuse";
   readonly proof: "onChange" | "always" | "never";
+  /** What becomes of a value that somebody else changed at the target. */
+  readonly onDrift: "repair" | "report";
   readonly tier: Tier;
   /** Names at the target that are not ours yet and that the user hands over. */
   readonly adopt: readonly string[];
   readonly connection: ConnectionOptions;
+}
+
+/**
+ * Names that a person hands over once, by command. What is there must hold the value that is wanted; only with
+ * `replace-unreadable` does a value that nobody can read give way, and then it cannot be restored.
+ */
+export interface Adoption {
+  readonly names: readonly string[];
+  readonly expect: "same" | "replace-unreadable";
 }
 
 // ---------------------------------------------------------------- logins

@@ -24,14 +24,39 @@ export function refuseOverwrite(
 ): Reason | null {
   const { name } = variable;
   if (entry !== undefined && entry.bindingId !== wish.bindingId) return wantedTwice(name);
-  if (seen === null || wish.adopt.has(name)) return null;
+  if (seen === null) return null;
   const ours =
     entry === undefined
       ? markedOurs(input, wish, seen)
       : isOurs(input, entry, seen, [variable.fingerprint, ...entry.claims]);
-  if (ours) return null;
-  const next = `Adopt "${name}" in the rule, or choose another name.`;
-  return { code: "not_owned", cause: notOurs(name, seen), next };
+  return ours ? null : refuseAdoption(wish, variable, seen);
+}
+
+/** The rule hands over whatever a name holds, a command what it says, and nobody what something else owns. */
+function refuseAdoption(
+  wish: Wish,
+  { name, fingerprint }: RenderedVariable,
+  seen: ObservedName,
+): Reason | null {
+  const refuse = (cause: string, next: string): Reason => ({ code: "not_owned", cause, next });
+  if (seen.foreign !== null) return refuse(notOurs(name, seen), "Choose another name.");
+  if (wish.adopt.has(name)) return null;
+  const { handed } = wish;
+  if (!handed?.names.includes(name)) {
+    return refuse(notOurs(name, seen), `Adopt "${name}", or choose another name.`);
+  }
+  if (seen.fingerprint === fingerprint) return null;
+  if (seen.fingerprint !== null) {
+    return refuse(
+      `"${name}" exists and holds another value than the one that is wanted`,
+      `Adopt "${name}" in the rule if its value is to be replaced.`,
+    );
+  }
+  if (handed.expect === "replace-unreadable") return null;
+  return refuse(
+    `"${name}" exists and its value cannot be read, so nobody can tell whether it is the same`,
+    "Adopt it with replace-unreadable if it is to be replaced; it cannot be restored.",
+  );
 }
 
 /** Two rules, or two branches of one rule, that mean the same name at the same place. */
@@ -47,7 +72,9 @@ export function foreignPlace(input: Scene, wish: Wish): Reason | null {
   if (!observation.exists || traits.grain !== "atomic") return null;
   const theirs = foreignSecret(input);
   if (theirs !== null) return theirs;
-  const adopted = wish.adopt.size > 0 && wish.variables.every((variable) => wish.adopt.has(variable.name));
+  const adopted =
+    wish.variables.length > 0 &&
+    wish.variables.every(({ name }) => wish.adopt.has(name) || wish.handed?.names.includes(name) === true);
   if (observation.mark !== null || adopted || ledger.some((entry) => madeHere(observation, entry)))
     return null;
   return { code: "not_owned", cause: "the secret exists and was not made here", next: CHOOSE };

@@ -11,12 +11,13 @@
  *   something, not equal    yes              yes              put (create-only: skip policy)
  *   something               yes              no               delete under mirror or when leaving
  *   something               by claim alone   no               the same if it is seen to be ours, else forget
+ *   something, not as left  yes, moved on    no               forget
  *   nothing, all shown      yes              no               forget
  *   nothing, some hidden    yes              no               skip not_visible
  *
  * One refusal parks its whole binding: nothing of it is written.
  */
-import type { LedgerEntry, Policy, Reason, RenderedVariable } from "./model.ts";
+import type { Adoption, LedgerEntry, Policy, Reason, RenderedVariable } from "./model.ts";
 import {
   foreignPlace,
   foreignSecret,
@@ -32,11 +33,16 @@ export interface Wish {
   readonly bindingId: string;
   readonly rule: string;
   readonly policy: Policy;
+  /** Handed over by the rule, whatever they hold. */
   readonly adopt: ReadonlySet<string>;
+  /** Handed over by a command. */
+  readonly handed: Adoption | null;
   /** Empty for a binding that leaves. */
   readonly variables: readonly RenderedVariable[];
   /** Its names are to go: the branch is gone, or it has moved to another place. */
   readonly leaving: boolean;
+  /** It lives elsewhere by now. */
+  readonly moved: boolean;
 }
 
 export interface PlanInput {
@@ -70,14 +76,22 @@ export interface Plan {
   readonly skips: readonly Skip[];
   /** Ledger entries whose names are gone and not wanted. */
   readonly forget: readonly string[];
-  readonly drift: readonly { name: string; kind: "changed" | "lost" }[];
+  readonly drift: readonly Drift[];
+  /** What will soon be too much at this place, in words. */
+  readonly warnings: readonly string[];
+}
+
+/** A name of ours that is not as we left it. "foreign": somebody else says now that it is theirs. */
+export interface Drift {
+  readonly name: string;
+  readonly kind: "changed" | "lost" | "foreign";
 }
 
 /** So many drifts of one name within 24 hours, and someone else is writing it. */
 const DRIFTS_TO_PARK = 3;
 
 export function plan(input: PlanInput): Plan {
-  const out: Draft = { changes: [], equal: [], skips: [], forget: [], drift: [] };
+  const out: Draft = { changes: [], equal: [], skips: [], forget: [], drift: [], warnings: [] };
   for (const wish of input.wishes) planBinding(input, wish, out);
   dropRefused(out);
   limitCounts(input, out);
@@ -106,8 +120,8 @@ export function needsContents(
 
 /** Whether what was seen differs from what the ledger says: what a sweep looks for. */
 export function drifted(
-  input: Pick<PlanInput, "traits" | "observation" | "ledger">,
-): readonly { name: string; kind: "changed" | "lost" }[] {
+  input: Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">,
+): readonly Drift[] {
   return input.ledger.flatMap((entry) => {
     const kind = driftOf(input, entry);
     return kind === null ? [] : [{ name: entry.name, kind }];
@@ -174,7 +188,7 @@ function refuseRival(
 function refuseFight(
   input: PlanInput,
   entry: LedgerEntry | undefined,
-  drift: "changed" | "lost" | null,
+  drift: Drift["kind"] | null,
 ): Reason | null {
   if (entry === undefined || drift === null || input.force || entry.drifts + 1 < DRIFTS_TO_PARK) return null;
   return {
@@ -191,9 +205,10 @@ function planRemoval(input: PlanInput, wish: Wish, entry: LedgerEntry, out: Draf
   const refusal = refuseRemoval(input, wish, name, seen);
   const gone = seen === null && observation.complete && (observation.contents || !observation.exists);
   const never = seen !== null && !entry.confirmed && !entry.written && !isOurs(input, entry, seen);
+  const rewritten = wish.moved && !gone && !asWeLeftIt(input, entry, seen);
   if (refusal !== null) {
     out.skips.push({ bindingId: wish.bindingId, name, reason: refusal, refuses: false });
-  } else if (gone || never) {
+  } else if (gone || never || rewritten) {
     out.forget.push(name);
   } else {
     out.changes.push({ bindingId: wish.bindingId, change: { op: "delete", name, observed: seen } });
@@ -215,6 +230,16 @@ function refuseRemoval(input: PlanInput, wish: Wish, name: string, seen: Observe
     return { code: "not_owned", cause: notOurs(name, seen), next: "Nothing: it is left alone." };
   }
   return null;
+}
+
+/**
+ * One place may have two descriptions (a project by its name and by its id): what was left behind at the one is
+ * then what was just written at the other. Whatever has changed since we wrote it here stays.
+ */
+function asWeLeftIt({ observation }: PlanInput, entry: LedgerEntry, seen: ObservedName | null): boolean {
+  if (seen?.fingerprint != null && entry.claims.includes(seen.fingerprint)) return true;
+  const version = seen?.version ?? observation.version;
+  return version !== null ? version === entry.version : seen?.fingerprint === entry.fingerprint;
 }
 
 /** A name may be there without being shown: contents were not read, or not all names are listed. */
@@ -240,16 +265,19 @@ function isEqual(
 }
 
 function driftOf(
-  { observation }: Pick<PlanInput, "observation">,
+  input: Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">,
   entry: LedgerEntry,
-): "changed" | "lost" | null {
+): Drift["kind"] | null {
+  const { observation } = input;
   if (!entry.confirmed) return null;
+  if (foreignSecret(input) !== null) return "foreign";
   if (!observation.contents) {
     if (!observation.exists) return "lost";
     return observation.version === entry.version ? null : "changed";
   }
   const seen = find({ observation }, entry.name);
   if (seen === null) return observation.complete ? "lost" : null;
+  if (isForeign(input, seen)) return "foreign";
   if (seen.fingerprint !== null) return seen.fingerprint === entry.fingerprint ? null : "changed";
   return seen.version === entry.version ? null : "changed";
 }
@@ -266,27 +294,40 @@ function refuseVariable({ traits }: PlanInput, variable: RenderedVariable): Reas
   return null;
 }
 
+/** From this share of a limit on people are told. */
+const NEARLY = 0.8;
+
 /** Counts are known before the first write, so nobody finds out in the middle of a bundle. */
-function limitCounts({ traits, observation, wishes }: PlanInput, out: Draft): void {
-  const { names, bundleBytes } = traits.limits;
+function limitCounts(input: PlanInput, out: Draft): void {
+  const { names, bundleBytes } = input.traits.limits;
   const puts = out.changes.flatMap(({ bindingId, change }) =>
     change.op === "put" ? [{ bindingId, change }] : [],
   );
   const fresh = puts.filter(({ change }) => change.observed === null && !change.owned);
-  const bytes = wishes
+  const { observation } = input;
+  const count = (observation.used?.names ?? observation.names.length) + fresh.length;
+  const bytes = Math.max(bytesOf(input, puts), observation.used?.bytes ?? 0);
+  const refuse = (those: typeof puts, cause: string): void => {
+    for (const { bindingId, change } of those) {
+      const reason = { code: "limit_exceeded", cause, next: "Make room at the vendor." } as const;
+      out.skips.push({ bindingId, name: change.name, reason, refuses: true });
+    }
+  };
+  if (names !== null && count > names) refuse(fresh, `there is room for ${names} names`);
+  else if (names !== null && count >= NEARLY * names)
+    out.warnings.push(`${count} of the ${names} names that there is room for are in use`);
+  if (bundleBytes !== null && bytes > bundleBytes)
+    refuse(puts, `all values together may have ${bundleBytes} bytes`);
+  else if (bundleBytes !== null && bytes >= NEARLY * bundleBytes)
+    out.warnings.push(`the values here have ${bytes} of the ${bundleBytes} bytes that there is room for`);
+}
+
+/** Of whole bundles: what does not change takes its room as well. */
+function bytesOf({ wishes }: PlanInput, puts: readonly { bindingId: string }[]): number {
+  return wishes
     .filter((wish) => puts.some(({ bindingId }) => bindingId === wish.bindingId))
     .flatMap((wish) => wish.variables)
-    .reduce((sum, { name, value }) => sum + value.bytes + name.length, 0);
-  const tooMany = names !== null && observation.names.length + fresh.length > names;
-  const tooBig = bundleBytes !== null && bytes > bundleBytes;
-  if (!tooMany && !tooBig) return;
-  const cause = tooMany
-    ? `there is room for ${names} names`
-    : `all values together may have ${bundleBytes} bytes`;
-  for (const { bindingId, change } of tooMany ? fresh : puts) {
-    const reason = { code: "limit_exceeded", cause, next: "Make room at the vendor." } as const;
-    out.skips.push({ bindingId, name: change.name, reason, refuses: true });
-  }
+    .reduce((sum, { name, value }) => sum + value.bytes + Buffer.byteLength(name), 0);
 }
 
 /**

@@ -38,7 +38,7 @@ export async function prepare(
   const prepared = await Promise.all(
     due.map(async (binding): Promise<Prepared | null> => {
       try {
-        if (binding.leaving !== "no") return { binding, wish: wishOf(binding, []), warning: null };
+        if (binding.leaving !== "no") return { binding, wish: wishOf(input, binding, []), warning: null };
         const reading = await read(binding);
         if (reading === null) return superseded(outcomes, binding);
         const logins = new Map<string, LoginMaterial>();
@@ -53,7 +53,7 @@ export async function prepare(
         ports.step?.("gate");
         const passed = pass(binding);
         await prove(binding, logins, ports);
-        return { binding, wish: wishOf(binding, variables), warning: passed };
+        return { binding, wish: wishOf(input, binding, variables), warning: passed };
       } catch (thrown) {
         outcomes.set(binding.id, { kind: "failed", error: asSyncError(thrown) });
         return null;
@@ -68,13 +68,16 @@ function superseded(outcomes: Map<string, BindingOutcome>, binding: PushBinding)
   return null;
 }
 
-const wishOf = (binding: PushBinding, variables: Wish["variables"]): Wish => ({
+/** Names are compared as the vendor takes them, however they are spelt in the rule. */
+const wishOf = (input: PushInput, binding: PushBinding, variables: Wish["variables"]): Wish => ({
   bindingId: binding.id,
   rule: binding.rule.name,
   policy: binding.rule.policy,
-  adopt: new Set(binding.rule.adopt),
+  adopt: new Set(binding.rule.adopt.map((name) => input.traits.normaliseName(name))),
+  handed: binding.handed,
   variables,
   leaving: binding.leaving !== "no",
+  moved: binding.leaving === "moved",
 });
 
 function pass(binding: PushBinding): string | null {

@@ -8,8 +8,8 @@
 import { asSyncError, SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
 import type { GateInput } from "./gate.ts";
-import type { LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
-import { drifted, needsContents, type Plan, plan } from "./plan.ts";
+import type { Adoption, LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
+import { type Drift, drifted, needsContents, type Plan, plan } from "./plan.ts";
 import type {
   Applied,
   Change,
@@ -36,7 +36,11 @@ export interface PushBinding {
   readonly wanted: number;
   readonly applied: number;
   /** Its names are to go from this place. */
-  readonly leaving: "no" | "branch-gone" | "moved";
+  readonly leaving: "no" | "branch-gone" | "not-meant" | "moved";
+  /** Names that a person has handed over since the last push that went well. */
+  readonly handed: Adoption | null;
+  /** Somebody else changed it, that was reported, and nobody has asked for a repair yet. */
+  readonly reported: boolean;
   readonly exposure: Exposure;
   readonly sourceId: string;
   readonly branch: {
@@ -98,6 +102,8 @@ export type BindingOutcome =
   | { readonly kind: "done"; readonly warning: string | null; readonly removed: boolean }
   /** The login has moved on since reconcile saw it: reconcile comes first. */
   | { readonly kind: "superseded" }
+  /** Not as we left it, and the rule only wants that said. */
+  | { readonly kind: "drifted"; readonly drift: readonly Drift[] }
   | { readonly kind: "failed"; readonly error: SyncError };
 
 export interface AppliedChange {
@@ -119,7 +125,11 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   const outcomes = new Map<string, BindingOutcome>();
   const seen = await look(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
   if (seen instanceof SyncError) return withoutTarget(input, seen);
-  const due = input.bindings.filter((binding) => isDue(input, binding, seen));
+  const due = input.bindings.filter((binding) => {
+    const drift = onlyReported(input, binding, seen);
+    if (drift.length > 0) outcomes.set(binding.id, { kind: "drifted", drift });
+    return drift.length === 0 && isDue(input, binding, seen);
+  });
   const prepared = await prepare(input, ports, due, outcomes);
 
   ports.step?.("plan");
@@ -131,7 +141,7 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   }
   const guarded = await guard(input, ports, planned, outcomes);
   const applied = await apply(input, ports, guarded, seen);
-  settle(prepared, applied, outcomes);
+  settle(prepared, planned, applied, outcomes);
   const known = { ...planned, equal: atVersionOf(applied, input, planned) };
   return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen) };
 }
@@ -145,12 +155,13 @@ async function look(input: PushInput, ports: PushPorts): Promise<Observation> {
 
 async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
   ports.step?.("observe");
+  const compare = new Set(input.bindings.flatMap((binding) => binding.handed?.names ?? []));
   const look = async (contents: boolean): Promise<Observation> => {
-    const [seen] = await ports.destination.observe([input.target], { contents });
+    const [seen] = await ports.destination.observe([input.target], { contents, compare });
     if (seen === undefined) throw new SyncError("internal", "the adapter observed nothing");
     return seen;
   };
-  const seen = await look(input.shared);
+  const seen = await look(input.shared || compare.size > 0);
   return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
 }
 
@@ -166,16 +177,32 @@ function withoutTarget(input: PushInput, error: SyncError): PushOutcome {
   const outcomes = input.bindings.map(({ id, leaving }): [string, BindingOutcome] =>
     leaving === "no" ? [id, { kind: "failed", error }] : [id, { kind: "done", warning: null, removed: true }],
   );
-  const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [] };
+  const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [], warnings: [] };
   return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared };
 }
 
 /** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
 function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {
   if (input.force || binding.leaving !== "no" || binding.wanted > binding.applied) return true;
+  // Drift that was reported and is here no more: to be found equal, and said to be so.
+  if (binding.reported) return true;
   const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
   if (mine.some((entry) => !entry.confirmed)) return true;
-  return drifted({ observation, ledger: mine, traits: input.traits }).length > 0;
+  return drifted({ ...input, observation, ledger: mine }).length > 0;
+}
+
+/**
+ * Drift that the rule only wants reported; it stays until the desired value changes or somebody pushes by hand.
+ * Not a name that somebody else calls theirs: that parks. Nor what may be a late write of our own.
+ */
+function onlyReported(input: PushInput, binding: PushBinding, observation: Observation): readonly Drift[] {
+  if (binding.rule.onDrift !== "report" || binding.leaving !== "no") return [];
+  if (binding.wanted > binding.applied || (input.force && !binding.reported)) return [];
+  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
+  const drift = mine.some((entry) => !entry.confirmed)
+    ? []
+    : drifted({ ...input, observation, ledger: mine });
+  return drift.some(({ kind }) => kind === "foreign") ? [] : drift;
 }
 
 /** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */
@@ -248,6 +275,7 @@ const missing = ({ name }: Change): Applied => ({
 /** A bundle is done as a whole or not at all. */
 function settle(
   prepared: readonly Prepared[],
+  planned: Plan,
   applied: PushOutcome["applied"],
   outcomes: Map<string, BindingOutcome>,
 ): void {
@@ -257,7 +285,9 @@ function settle(
     const errors = mine.flatMap(({ name, error }) => (error === null ? [] : [{ name, error }]));
     const [first] = errors;
     if (first === undefined) {
-      outcomes.set(binding.id, { kind: "done", warning, removed: binding.leaving !== "no" });
+      const removed = binding.leaving !== "no";
+      const told = [warning, ...(removed ? [] : planned.warnings)].filter((text) => text !== null);
+      outcomes.set(binding.id, { kind: "done", warning: told.join("; ") || null, removed });
     } else {
       const names = errors.map((one) => one.name);
       const error = errors.length === mine.length ? first.error : partial(first.error, names);

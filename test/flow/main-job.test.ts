@@ -15,7 +15,11 @@ describe("a branch that appears, rotates and goes", () => {
     const project = new MemoryProject("p1");
     app = await startApp({
       projects: [project],
-      destinations: { memory: {}, atomic: { grain: "atomic" }, blind: { values: "write-only", compareAndSet: false } },
+      destinations: {
+        memory: {},
+        atomic: { grain: "atomic" },
+        blind: { values: "write-only", compareAndSet: false },
+      },
       rules: ["memory", "atomic", "blind"].map((destination) => ruleOf({ name: destination, destination })),
     });
     const id = project.addBranch("preview/x");

@@ -4,11 +4,12 @@ import { createMemoryDestination, type MemoryOptions } from "../../services/dest
 import { type MemoryStore, memoryStore } from "../../services/destinations/memory-store.ts";
 import { createLogger } from "../../services/log.ts";
 import { type MemoryProject, memorySource } from "../../services/sources/memory.ts";
+import { neonBlock, neonSource } from "../../services/sources/neon.ts";
 import { configure } from "../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../services/store/db.ts";
 import { type BindingItem, listBindings } from "../../services/store/views.ts";
 import { DEFAULT_CONNECTION, type Rule } from "../../services/sync/model.ts";
-import type { DestinationAdapter } from "../../services/sync/ports.ts";
+import type { DestinationAdapter, SourceAdapter } from "../../services/sync/ports.ts";
 import { Secret } from "../../services/sync/secret.ts";
 import { startDispatching, startWorking } from "../../workers/main.ts";
 import type { OnStep } from "../../workers/push.ts";
@@ -19,6 +20,8 @@ import { until } from "./until.ts";
 
 export interface TestAppOptions {
   readonly projects: readonly MemoryProject[];
+  /** A stand-in of Neon as the source "shop", instead of a project in memory. */
+  readonly neon?: { readonly url: string; readonly apiKey: string; readonly project: string };
   /** Destination names, each a store of its own, with the class of vendor that it plays. */
   readonly destinations: Readonly<Record<string, MemoryOptions>>;
   readonly rules: readonly Rule[];
@@ -64,6 +67,7 @@ export function ruleOf(rule: Partial<Rule> & Pick<Rule, "name">): Rule {
     productionReason: null,
     inheritedPassword: "warn",
     proof: "never",
+    onDrift: "repair",
     tier: "ticket",
     adopt: [],
     connection: DEFAULT_CONNECTION,
@@ -87,9 +91,12 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const setUp = await setup({
     database,
     masterKey: new Uint8Array(32).fill(7),
-    sources: new Map([["memory", memorySource(options.projects)]]),
+    sources: new Map<string, SourceAdapter>([
+      ["memory", memorySource(options.projects)],
+      ["neon", neonSource],
+    ]),
     destinations: adapters,
-    resolve: () => new Secret("unused"),
+    resolve: () => new Secret(options.neon?.apiKey ?? "unused"),
     settings: { ...QUICK, ...options.settings },
     log,
   });
@@ -99,12 +106,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const working = startWorking(runtime, queue, options.onStep);
   const declare = async (rules: readonly Rule[]): Promise<void> => {
     await configure(database.db, {
-      sources: options.projects.map(({ id }, i) => ({
-        name: i === 0 ? "shop" : `shop${i + 1}`,
-        kind: "memory",
-        identity: id,
-        block: { project: id },
-      })),
+      sources: [...neonSources(options), ...memorySources(options)],
       destinations: names.map((name) => ({
         name,
         kind: name,
@@ -142,4 +144,25 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
       await created.drop();
     },
   };
+}
+
+function neonSources({ neon }: TestAppOptions) {
+  if (neon === undefined) return [];
+  const { url, project } = neon;
+  const block = neonBlock.parse({
+    project,
+    apiKey: "env:NEON_API_KEY",
+    api: `${url}/api/v2`,
+    privateNetwork: true,
+  });
+  return [{ name: "shop", kind: "neon", identity: neonSource.identity(block), block }];
+}
+
+function memorySources({ projects }: TestAppOptions) {
+  return projects.map(({ id }, i) => ({
+    name: i === 0 ? "shop" : `shop${i + 1}`,
+    kind: "memory",
+    identity: id,
+    block: { project: id },
+  }));
 }

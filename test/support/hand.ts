@@ -29,6 +29,12 @@ import { until } from "./until.ts";
 export interface HandOptions {
   readonly projects: readonly MemoryProject[];
   readonly destinations: Readonly<Record<string, MemoryOptions>>;
+  /** Destinations beside those, at stand-ins: by name, with their blocks as the file would have them. */
+  readonly vendors?: Readonly<
+    Record<string, { readonly adapter: DestinationAdapter; readonly block: unknown }>
+  >;
+  /** What references lead to; anything else leads to nothing in particular. */
+  readonly credentials?: Readonly<Record<string, string>>;
   readonly rules: readonly Rule[];
   readonly settings?: Partial<Settings>;
   /** Where proofs log in, from `logins.ts`; without it rules must not ask for a proof. */
@@ -46,7 +52,12 @@ export interface Hand {
   readonly database: Database;
   readonly log: readonly string[];
   store(destination: string): MemoryStore;
-  configure(rules: readonly Rule[], projects?: readonly MemoryProject[]): Promise<void>;
+  /** `blocks`: other ones than at the start, by destination. */
+  configure(
+    rules: readonly Rule[],
+    projects?: readonly MemoryProject[],
+    blocks?: Readonly<Record<string, unknown>>,
+  ): Promise<void>;
   /** Looks at every source now, and does all that comes of it. */
   look(): Promise<void>;
   /** Looks, and does all that comes of it but pushes, until `probe` is true. */
@@ -87,18 +98,23 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
   const database = openDatabase({ url: created.url });
   const lines: string[] = [];
   const log = createLogger({ level: "debug", destination: { write: (line) => void lines.push(line) } });
-  const names = Object.keys(options.destinations);
   const storeName = (name: string) => `hand-${name}-${n}-${process.pid}`;
-  const adapters = new Map<string, DestinationAdapter>(
-    names.map((name) => [name, { ...createMemoryDestination(options.destinations[name]), kind: name }]),
-  );
+  const { vendors = {}, credentials = {} } = options;
+  const adapters = new Map<string, DestinationAdapter>([
+    ...Object.entries(options.destinations).map(
+      ([name, memory]) => [name, { ...createMemoryDestination(memory), kind: name }] as const,
+    ),
+    ...Object.entries(vendors).map(([name, { adapter }]) => [name, { ...adapter, kind: name }] as const),
+  ]);
+  const blockOf = (name: string, blocks: Readonly<Record<string, unknown>>): unknown =>
+    adapters.get(name)?.block.parse(blocks[name] ?? vendors[name]?.block ?? { store: storeName(name) });
   const projects = [...options.projects];
   const setUp = await setup({
     database,
     masterKey: new Uint8Array(32).fill(7),
     sources: new Map([["memory", memorySource(projects)]]),
     destinations: adapters,
-    resolve: () => new Secret("unused"),
+    resolve: ({ ref }) => new Secret(credentials[ref] ?? "unused"),
     settings: { ...SLOW, ...options.settings },
     log,
   });
@@ -134,7 +150,7 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
   };
   const rows: Hand["rows"] = async <T>(query: string) =>
     (await database.db.execute(sql.raw(query))).rows as T[];
-  const declare: Hand["configure"] = async (rules, now = options.projects) => {
+  const declare: Hand["configure"] = async (rules, now = options.projects, blocks = {}) => {
     projects.splice(0, projects.length, ...now);
     await configure(database.db, {
       sources: now.map(({ id }, i) => ({
@@ -143,10 +159,10 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
         identity: id,
         block: { project: id, ...(options.dial === undefined ? {} : { dial: options.dial }) },
       })),
-      destinations: names.map((name) => ({
+      destinations: [...adapters.keys()].map((name) => ({
         name,
         kind: name,
-        block: { store: storeName(name) },
+        block: blockOf(name, blocks),
         inFlight: 4,
       })),
       rules,

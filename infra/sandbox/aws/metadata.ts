@@ -1,6 +1,16 @@
 /** Operations around a secret: deletion and revival, tags, replicas, resource policy. */
 import { AwsRefusal, notFound, validation } from "./answers.ts";
-import { changeable, listOf, living, numberOf, type Operation, seconds, secretOf, text } from "./input.ts";
+import {
+  type Call,
+  changeable,
+  listOf,
+  living,
+  numberOf,
+  type Operation,
+  seconds,
+  secretOf,
+  text,
+} from "./input.ts";
 import type { StoredSecret } from "./state.ts";
 
 export interface Tag {
@@ -91,15 +101,20 @@ export function applyTags(secret: StoredSecret, tags: readonly Tag[]): void {
 
 export const replicateSecretToRegions: Operation = (call) => {
   const secret = changeable(call);
+  secret.replicas.push(...wantedReplicas(call, secret.replicas));
+  return { ARN: secret.arn, ReplicationStatus: replicationOf(secret) };
+};
+
+/** `AddReplicaRegions`, which CreateSecret takes too. */
+export function wantedReplicas(call: Call, there: StoredSecret["replicas"] = []): StoredSecret["replicas"] {
   const wanted = listOf<{ Region: string; KmsKeyId?: string }>(call, "AddReplicaRegions", 1, 50) ?? [];
   for (const { Region } of wanted) {
-    if (Region === call.state.region || secret.replicas.some(({ region }) => region === Region)) {
+    if (Region === call.state.region || there.some(({ region }) => region === Region)) {
       throw new AwsRefusal("InvalidParameterException", `Invalid replica region ${Region}.`);
     }
   }
-  secret.replicas.push(...wanted.map((each) => ({ region: each.Region, kmsKeyId: each.KmsKeyId ?? null })));
-  return { ARN: secret.arn, ReplicationStatus: replicationOf(secret) };
-};
+  return wanted.map((each) => ({ region: each.Region, kmsKeyId: each.KmsKeyId ?? null }));
+}
 
 export const removeRegionsFromReplication: Operation = (call) => {
   const secret = changeable(call);

@@ -11,7 +11,7 @@ import {
   secretValueOf,
   text,
 } from "./input.ts";
-import { applyTags, type Tag } from "./metadata.ts";
+import { applyTags, type Tag, wantedReplicas } from "./metadata.ts";
 import {
   alreadyScheduled,
   attach,
@@ -35,6 +35,8 @@ export const createSecret: Operation = (call) => {
   }
   const tags = listOf<Tag>(call, "Tags", 0, 50) ?? [];
   if (tags.length > 0) authorise(principal, "secretsmanager:TagResource", name);
+  const replicas = wantedReplicas(call);
+  if (replicas.length > 0) authorise(principal, "secretsmanager:ReplicateSecretToRegions", name);
   const token = requestToken(call);
   const value = secretValueOf(call);
   const known = state.find(principal.account, name);
@@ -45,6 +47,7 @@ export const createSecret: Operation = (call) => {
   const secret = state.create(principal.account, name);
   Object.assign(secret, { description, kmsKeyId });
   applyTags(secret, tags);
+  secret.replicas.push(...replicas);
   if (value !== null) attach(secret, newVersion(secret, token, value, state.now()), ["AWSCURRENT"]);
   return { ARN: secret.arn, Name: name, ...(value === null ? {} : { VersionId: token }) };
 };

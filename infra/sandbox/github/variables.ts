@@ -18,7 +18,13 @@ import { type GitHubState, type Level, type Stored, storeIn } from "./state.ts";
 
 export function variableRoutes(app: Hono<GitHubEnv>, state: GitHubState): void {
   for (const base of REPOSITORY_BASES) {
-    routes(app, state, `${base}/actions/variables`, "variables", (c) => repositoryOf(state, c).actions);
+    routes(
+      app,
+      state,
+      `${base}/actions/variables`,
+      "actions_variables",
+      (c) => repositoryOf(state, c).actions,
+    );
     const inEnvironment = `${base}/environments/:environment/variables`;
     routes(app, state, inEnvironment, "environments", (c) => environmentOf(state, c).actions);
   }

@@ -28,6 +28,8 @@ export interface NeonEndpoint {
   branchId: string;
   readonly host: string;
   readonly type: EndpointType;
+  /** As somebody called it; most have none. */
+  readonly name: string | null;
   disabled: boolean;
   state: "init" | "active" | "idle";
   readonly createdAt: number;
@@ -46,6 +48,8 @@ export interface NeonBranch {
   name: string;
   default: boolean;
   protected: boolean;
+  /** Moved to cheaper storage; still there, still with its hosts. */
+  archived: boolean;
   expiresAt: number | null;
   ttlSeconds: number | null;
   readonly initSource: "parent-data" | "schema-only";

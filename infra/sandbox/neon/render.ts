@@ -62,7 +62,7 @@ export function branchJson(branch: NeonBranch): object {
     project_id: branch.projectId,
     ...(branch.parentId === null ? {} : { parent_id: branch.parentId, parent_lsn: "0/1DE2850" }),
     name: branch.name,
-    current_state: "ready",
+    current_state: branch.archived ? "archived" : "ready",
     state_changed_at: second(branch.createdAt),
     logical_size: 30_842_880,
     creation_source: "console",
@@ -91,6 +91,7 @@ export function endpointJson(endpoint: NeonEndpoint): object {
   return {
     host: endpoint.host,
     id: endpoint.id,
+    ...(endpoint.name === null ? {} : { name: endpoint.name }),
     project_id: endpoint.projectId,
     branch_id: endpoint.branchId,
     autoscaling_limit_min_cu: 0.25,

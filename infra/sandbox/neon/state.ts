@@ -63,6 +63,14 @@ export class NeonState extends NeonStore {
     this.removeBranch(this.branch(branch));
   }
 
+  /** What Neon does by itself with branches that nobody uses, and undoes when somebody does. */
+  archive(branch: string, archived = true): void {
+    const found = this.branch(branch);
+    found.archived = archived;
+    const action = archived ? "timeline_archive" : "timeline_unarchive";
+    this.operations.record(found.projectId, found.id, [{ action }]);
+  }
+
   /** A branch made from a snapshot of `branch`, waiting for `finalize_restore`. */
   restoreSnapshot(branch: string): NeonBranch {
     return restoreSnapshot(this, this.branch(branch));
@@ -162,8 +170,9 @@ export class NeonState extends NeonStore {
   startEndpoint(
     branch: NeonBranch,
     type: EndpointType,
+    name: string | null = null,
   ): { endpoint: NeonEndpoint; operations: NeonOperation[] } {
-    const endpoint = this.addEndpoint(branch, type);
+    const endpoint = this.addEndpoint(branch, type, name);
     const operations = this.operations.record(branch.projectId, branch.id, [this.#start(endpoint)]);
     return { endpoint, operations };
   }

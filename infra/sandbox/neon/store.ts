@@ -142,6 +142,7 @@ export class NeonStore {
       name: seed.name,
       default: false,
       protected: seed.protected ?? false,
+      archived: false,
       expiresAt: seed.expiresAt?.getTime() ?? null,
       ttlSeconds: seed.expiresAt ? Math.round((seed.expiresAt.getTime() - now) / 1000) : null,
       initSource,
@@ -168,7 +169,7 @@ export class NeonStore {
     this.computes.branchGone(branch.id);
   }
 
-  addEndpoint(branch: NeonBranch, type: EndpointType): NeonEndpoint {
+  addEndpoint(branch: NeonBranch, type: EndpointType, name: string | null = null): NeonEndpoint {
     if (type === "read_write" && this.endpointsOf(branch).some((other) => other.type === "read_write")) {
       throw new NeonError(422, "read_write endpoint already exists");
     }
@@ -180,6 +181,7 @@ export class NeonStore {
       branchId: branch.id,
       host: `${id}.${this.hostSuffix}`,
       type,
+      name,
       disabled: false,
       state: "idle",
       createdAt: now,

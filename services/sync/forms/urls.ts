@@ -1,6 +1,7 @@
 /** URLs, each with the scheme and the parameters that its reader understands. */
 import {
   buildUrl,
+  encodePart,
   extraParameters,
   type Login,
   libpqParameters,
@@ -46,7 +47,7 @@ export const urlForms: readonly Form[] = [
     "postgres-js",
     "postgres.js",
     "The URL without channel_binding, which postgres.js would send to the server as a setting.",
-    withoutBinding,
+    postgresJs,
   ),
   form(
     "go",
@@ -88,6 +89,16 @@ export const urlForms: readonly Form[] = [
     prismaLegacy,
   ),
 ];
+
+/**
+ * postgres.js does not decode the path; but whatever it does not know in the query it sends to the server at the
+ * start, after its own. So a database that has to be encoded is named there as well.
+ */
+function postgresJs(login: Login): string {
+  const parameters = libpqParameters(login, ["channel_binding"]);
+  const plain = encodePart(login.database) === login.database;
+  return buildUrl("postgresql", login, plain ? parameters : [["database", login.database], ...parameters]);
+}
 
 /** The engine waits 5 seconds by default, a compute may need more: https://neon.com/docs/guides/prisma */
 function prismaParameters(login: Login, connectTimeout: string): Parameter[] {

@@ -75,6 +75,13 @@ export interface Observation {
   /** Atomic vendors: why the secret as a whole is not to be touched (rotation enabled), in words. */
   readonly foreign: string | null;
   readonly names: readonly ObservedName[];
+  /** What counts against the vendor's limits already, where `names` does not tell. */
+  readonly used?: {
+    /** Names where the vendor counts them: all of an environment, whichever branch they are for. */
+    readonly names?: number;
+    /** Bytes of the whole secret. */
+    readonly bytes?: number;
+  };
 }
 
 export interface Put {
@@ -136,12 +143,23 @@ export interface DestinationAdapter<Block = unknown, Target = unknown> {
   place(target: Target): string;
   /** What one listing covers: all targets with the same container are observed together. */
   container(target: Target): string;
+  /**
+   * Whether a target that was parsed with an earlier block still lies where this one leads. If not, calls with
+   * this block would meet something else under the target's name. Left out: whatever the block says.
+   */
+  within?(block: Block, target: Target): boolean;
   /** Derived from the vendor's own environments, else null: the rule must declare it. */
   exposure(target: Target): Exposure | null;
   /** Which account's rate limits the calls count against. Left out: it has none, and nobody waits. */
   limits?(block: Block, identify: IdentifyCredential): AccountLimits;
   /** Cheap and synchronous; contacts nobody. */
   open(block: Block, credential: ResolveCredential, io: Io): Destination<Target>;
+}
+
+export interface ObserveOptions {
+  readonly contents: boolean;
+  /** Names that somebody hands over: their values may be read although nobody marked them as ours. */
+  readonly compare?: ReadonlySet<string>;
 }
 
 /** An adapter with its credential, for the duration of one push, sweep or check. */
@@ -156,7 +174,7 @@ export interface Destination<Target = unknown> {
    * failure throws and never looks like absence. `contents: false` allows an atomic vendor to give
    * the version alone if that is cheaper.
    */
-  observe(targets: readonly Target[], options: { contents: boolean }): Promise<readonly Observation[]>;
+  observe(targets: readonly Target[], options: ObserveOptions): Promise<readonly Observation[]>;
   /**
    * Applies all changes to one target. One result per change, in order. Never deletes and creates
    * where it could update. Throws only if nothing was written; a failure in the middle is in the results.

@@ -7,6 +7,7 @@ import {
   ConfigurationError,
   type EnvironmentVariables,
   parseMasterKey,
+  readClientEnvironment,
   readEnvironment,
   refuseReference,
   resolveReference,
@@ -228,3 +229,31 @@ function refused(env: EnvironmentVariables) {
   }
   throw new Error("nothing was thrown");
 }
+
+describe("readClientEnvironment()", () => {
+  const TOKEN = "a-token-of-a-test";
+
+  test("needs nothing, and takes the server at its usual address", () => {
+    expect(readClientEnvironment({})).toEqual({
+      url: "http://127.0.0.1:8420",
+      token: null,
+      githubEnvPath: null,
+    });
+  });
+
+  test("takes the operator's token where there is no other, and empty for not set", () => {
+    const token = (env: EnvironmentVariables) => readClientEnvironment(env).token?.reveal();
+    expect(token({ BRANCHLINE_TOKEN: TOKEN, BRANCHLINE_ADMIN_TOKEN: "other" })).toBe(TOKEN);
+    expect(token({ BRANCHLINE_TOKEN: "", BRANCHLINE_ADMIN_TOKEN: TOKEN })).toBe(TOKEN);
+    expect(readClientEnvironment({ BRANCHLINE_URL: "", GITHUB_ENV: "" })).toMatchObject({
+      url: "http://127.0.0.1:8420",
+      githubEnvPath: null,
+    });
+  });
+
+  test("names the token that no header can carry, and does not show it", () => {
+    const read = () => readClientEnvironment({ BRANCHLINE_TOKEN: `${TOKEN}\n` });
+    expect(read).toThrow(/^BRANCHLINE_TOKEN: holds a space/);
+    expect(read).not.toThrow(TOKEN);
+  });
+});

@@ -71,6 +71,50 @@ describe("createIo().fetch()", () => {
     expect(body).toBe("hello");
   });
 
+  test("sends nothing before it is admitted, and counts the wait for no part of the deadline", async () => {
+    let asked = 0;
+    const port = await listen((_, response) => {
+      asked += 1;
+      response.end("ok");
+    });
+    let open: () => void = () => undefined;
+    const gate = new Promise<void>((resolve) => {
+      open = resolve;
+    });
+    const calls: Call[] = [];
+    const waiting = io({ admit: () => gate, timeoutMs: 250, onCall: (call) => calls.push(call) });
+    const answered = waiting.fetch(get(port));
+    await failure(io({ timeoutMs: 400 }).fetch(get(await listen(() => undefined))));
+    expect(asked).toBe(0);
+    open();
+    expect((await answered).status).toBe(200);
+    expect(calls[0]?.ms).toBeLessThan(250);
+  });
+
+  test("makes no call that is not admitted", async () => {
+    let asked = 0;
+    const port = await listen((_, response) => {
+      asked += 1;
+      response.end("ok");
+    });
+    const admit = () => Promise.reject(new SyncError("rate_limited", "not now"));
+    const calls: Call[] = [];
+    const error = await failure(io({ admit, onCall: (call) => calls.push(call) }).fetch(get(port)));
+    expect([error.code, asked, calls]).toEqual(["rate_limited", 0, []]);
+  });
+
+  test("shows every answer before the caller has it", async () => {
+    const port = await listen((_, response) => response.writeHead(429, { "retry-after": "7" }).end());
+    const seen: string[] = [];
+    const onAnswer: IoOptions["onAnswer"] = async (request, response) => {
+      seen.push(`${request.operation} ${response.status} ${response.headers["retry-after"]}`);
+    };
+    await io({ onAnswer })
+      .fetch(get(port))
+      .then(() => seen.push("caller"));
+    expect(seen).toEqual(["GET /thing 429 7", "caller"]);
+  });
+
   test("resolves with any status, its headers, date and request id", async () => {
     const port = await listen((_, response) => {
       response.writeHead(503, [

@@ -120,6 +120,18 @@ describe("apply()", () => {
     expect(vendor.state.json(NAME)).toEqual({ A: "theirs" });
   });
 
+  test("refuses it too where it knows the keys of the version without reading it", async () => {
+    vendor.state.edit(NAME, { THEIRS: "1" });
+    let seen = await observe(true);
+    await aws.apply(where, [put("A", "1", seen)], claim(seen));
+    seen = await observe();
+    const changes = [put("A", "2", seen, true), put("THEIRS", "ours", seen)];
+    expect(await failure(aws.apply(where, changes, claim(seen)))).toMatchObject({
+      code: "not_owned",
+      names: ["THEIRS"],
+    });
+  });
+
   test("brings an old value back: A, then B, then A again", async () => {
     await write({ A: "first" });
     await write({ A: "second" }, true);
@@ -132,8 +144,10 @@ describe("apply()", () => {
     const once = claim(seen);
     const changes = puts(NEXT, seen, true);
     const [first] = await aws.apply(where, changes, once);
+    const start = vendor.log.length;
     const [second] = await aws.apply(where, changes, once);
     expect(second).toEqual(first);
+    expect(operations(start)).toEqual(["PutSecretValue"]);
     expect(vendor.state.versions(NAME)).toHaveLength(2);
   });
 
@@ -238,7 +252,7 @@ describe("a secret that waits for its deletion", () => {
   });
 
   test("keeps the keys of others when it is revived under other names", async () => {
-    vendor.state.edit(NAME, { THEIRS: "1" });
+    vendor.state.edit(NAME, { THEIRS: "1", A: "of the branch that was" });
     vendor.state.secret(NAME).tags.set("branchline:installation", "inst-1");
     vendor.state.secret(NAME).deletion = { at: vendor.state.now(), purge: vendor.state.now() + 86_400_000 };
     const seen = await observe(true);

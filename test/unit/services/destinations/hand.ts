@@ -1,6 +1,6 @@
 /** Plays the planner by hand: one adapter opened with a real Io, and short words for observe and apply. */
 import { createHmac, randomUUID } from "node:crypto";
-import { createIo } from "../../../../services/http.ts";
+import { type Call, createIo } from "../../../../services/http.ts";
 import { SyncError } from "../../../../services/sync/errors.ts";
 import type {
   Applied,
@@ -21,12 +21,17 @@ export class Hand {
   readonly block: unknown;
   readonly destination: Destination;
 
-  /** `credentials` by reference, as in "env:TOKEN". */
-  constructor(adapter: DestinationAdapter, block: unknown, credentials: Readonly<Record<string, string>>) {
+  /** `credentials` by reference, as in "env:TOKEN". `onCall` is told of every request. */
+  constructor(
+    adapter: DestinationAdapter,
+    block: unknown,
+    credentials: Readonly<Record<string, string>>,
+    onCall: (call: Call) => void = () => {},
+  ) {
     this.adapter = adapter;
     this.block = adapter.block.parse(block);
     const { signal } = new AbortController();
-    const io = createIo({ fingerprint, signal, privateNetwork: true });
+    const io = createIo({ fingerprint, signal, privateNetwork: true, onCall });
     this.destination = adapter.open(this.block, ({ ref }) => new Secret(credentials[ref] ?? ""), io);
   }
 
@@ -66,7 +71,11 @@ export class Hand {
   /** Observes and deletes. */
   async remove(target: unknown, ...names: readonly string[]): Promise<readonly Applied[]> {
     const seen = await this.observe(target);
-    return this.apply(target, names.map((name) => remove(name, seen)), seen);
+    return this.apply(
+      target,
+      names.map((name) => remove(name, seen)),
+      seen,
+    );
   }
 }
 

@@ -43,10 +43,11 @@ function open(auth: object, values: Record<string, string> = {}, more: object = 
 const count = (operation: RegExp) => vendor.log.filter((line) => operation.test(line.operation)).length;
 const LOGIN = /login$/;
 
+const realNow = performance.now.bind(performance);
+
 /** Lets the clock that leases are measured by run ahead. */
 function later(ms: number): void {
-  const real = performance.now.bind(performance);
-  vi.spyOn(performance, "now").mockImplementation(() => real() + ms);
+  vi.spyOn(performance, "now").mockImplementation(() => realNow() + ms);
 }
 
 describe("logins", () => {
@@ -132,7 +133,8 @@ describe("a token", () => {
     await open(APPROLE).observe();
     expect(count(LOGIN)).toBe(2);
     vendor.addFault({ kind: "status", status: 403, path: "/kv/" });
-    expect((await failure(open(APPROLE).observe())).code).toBe("forbidden");
+    const opened = open(APPROLE);
+    for (let n = 0; n < 3; n += 1) expect((await failure(opened.observe())).code).toBe("forbidden");
     expect(count(LOGIN)).toBe(3);
   });
 

@@ -135,7 +135,7 @@ describe("node-vault with its transport replaced", () => {
       ["jwt", {}],
       ["kubernetes", { mount: "k8s/eu" }],
     ] as const) {
-      const [destination, target] = open(io, { [method]: { role: "app", jwt: "env:JWT", ...more } });
+      const [destination, target] = open(io, { [method]: { role: "sixth", jwt: "env:JWT", ...more } });
       expect((await failure(destination.observe([target], { contents: true }))).code).toBe("unauthenticated");
     }
     expect(io.sent.map(({ url }) => new URL(url).pathname)).toEqual([
@@ -210,10 +210,11 @@ describe("node-vault with its transport replaced", () => {
     expect(JSON.stringify(seen[0]?.headers)).not.toContain("from-environment");
   });
 
-  test("13: keeps its connection", async () => {
+  test("13: keeps its connections", async () => {
     const send = transport();
-    for (let n = 0; n < 5; n += 1) await send(call());
-    expect(new Set(seen.map(({ port }) => port)).size).toBe(1);
+    for (let n = 0; n < 10; n += 1) await send(call());
+    // The next request may leave before the last one's connection counts as free.
+    expect(new Set(seen.map(({ port }) => port)).size).toBeLessThanOrEqual(2);
   });
 
   test("14: keeps the namespaces of two destinations apart", async () => {
@@ -242,6 +243,7 @@ describe("node-vault with its transport replaced", () => {
       stderr.mockRestore();
     }
     expect(seen).toHaveLength(1);
+    expect(lines.join()).not.toContain("node-vault");
     expect(lines.join()).not.toContain(CANARY);
   });
 });

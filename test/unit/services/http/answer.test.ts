@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { z } from "zod";
-import { decodeJson, errorFromStatus, retryAfterMs } from "../../../../services/http.ts";
+import { decodeJson, errorFromStatus, retryAfterMs, throttledMs } from "../../../../services/http.ts";
 import { SyncError } from "../../../../services/sync/errors.ts";
 import type { OutgoingResponse } from "../../../../services/sync/ports.ts";
 
@@ -47,6 +47,27 @@ describe("retryAfterMs()", () => {
     ["it cannot be understood", { "retry-after": "soon" }],
   ])("is undefined when %s", (_, headers: Record<string, string>) => {
     expect(retryAfterMs(answer(429, headers), NOW)).toBeUndefined();
+  });
+});
+
+describe("throttledMs()", () => {
+  const reset = String(NOW / 1000 + 30);
+
+  test.each([
+    ["429 with a wait", 429, { "retry-after": "5" }, 5_000],
+    ["429 without one", 429, {}, 60_000],
+    ["403 that is a limit", 403, { "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset }, 30_000],
+    [
+      "the last call that is allowed",
+      200,
+      { "x-ratelimit-remaining": "0", "x-ratelimit-reset": reset },
+      30_000,
+    ],
+    ["a call with more to come", 200, { "x-ratelimit-remaining": "1", "x-ratelimit-reset": reset }, null],
+    ["403 for want of a permission", 403, {}, null],
+    ["a vendor that is down, which is no limit", 503, { "retry-after": "5" }, null],
+  ])("understands %s", (_, status, headers: Record<string, string>, ms) => {
+    expect(throttledMs(answer(status, headers), NOW)).toBe(ms);
   });
 });
 

@@ -37,7 +37,12 @@ export interface StubPostgres {
   close(): Promise<void>;
 }
 
-export async function startStubPostgres(password: string): Promise<StubPostgres> {
+/** Who may log in: one password for all, or a judgement of host, role and password. */
+export type Accepts =
+  | string
+  | ((login: { host: string; role: string; password: string }) => boolean | Promise<boolean>);
+
+export async function startStubPostgres(accepts: Accepts): Promise<StubPostgres> {
   const { cert, private: key } = await certificate();
   const sockets = new Set<Socket>();
   let plan: Behaviour[] = [{ kind: "login" }];
@@ -66,13 +71,16 @@ export async function startStubPostgres(password: string): Promise<StubPostgres>
     const tls = new TLSSocket(socket, { isServer: true, key, cert });
     tls.on("error", () => undefined);
     const [startup] = (await once(tls, "data")) as [Buffer];
-    seen.servernames.push((tls as TLSSocket & { servername: string | false }).servername);
+    const { servername } = tls as TLSSocket & { servername: string | false };
+    seen.servernames.push(servername);
     const asked = parametersOf(startup);
     seen.startups.push(asked);
     if (behaviour.kind === "error") return void tls.end(errorMessage(behaviour.code, behaviour.message));
     tls.write(message("R", int32(3))); // cleartext password, please
     const [given] = (await once(tls, "data")) as [Buffer];
-    if (given.subarray(5, -1).toString() !== password) {
+    const password = given.subarray(5, -1).toString();
+    const login = { host: String(servername), role: asked["user"] ?? "", password };
+    if (!(typeof accepts === "string" ? password === accepts : await accepts(login))) {
       return void tls.end(
         errorMessage("28P01", `password authentication failed for user '${asked["user"]}'`),
       );

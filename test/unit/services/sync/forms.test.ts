@@ -138,6 +138,16 @@ describe("verify-full", () => {
   });
 });
 
+describe("a database whose name has to be encoded", () => {
+  test("is named in the query as well for postgres.js, which does not decode the path", () => {
+    const odd = { ...login, database: "shop ü" };
+    const text = renderForm("postgres-js", odd, DEFAULT_CONNECTION, "direct").reveal();
+    expect(text).toBe(
+      `postgresql://app:p%40ss@${DIRECT}/shop%20%C3%BC?database=shop%20%C3%BC&sslmode=require`,
+    );
+  });
+});
+
 describe("options in forms with names of their own", () => {
   const options = {
     sniWorkaround: true,

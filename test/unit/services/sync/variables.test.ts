@@ -2,7 +2,13 @@ import { describe, expect, test } from "vitest";
 import { SyncError } from "../../../../services/sync/errors.ts";
 import { DEFAULT_CONNECTION, type LoginMaterial } from "../../../../services/sync/model.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
-import { checkAlias, loginsOf, parseVariable, renderVariable } from "../../../../services/sync/variables.ts";
+import {
+  checkAlias,
+  loginsOf,
+  parseVariable,
+  renderVariable,
+  replicasNamed,
+} from "../../../../services/sync/variables.ts";
 
 const material = (role: string): LoginMaterial => ({
   role,
@@ -116,6 +122,44 @@ describe("renderVariable()", () => {
 
   test("gives a Secret", () => {
     expect(String(renderVariable(parseVariable("password"), logins, DEFAULT_CONNECTION))).toBe("[secret]");
+  });
+});
+
+describe("replica", () => {
+  const replicas = [
+    { id: "ep-b-2", name: "analytics", host: "ep-b-2.eu.aws.neon.tech" },
+    { id: "ep-c-3", name: null, host: "ep-c-3.eu.aws.neon.tech" },
+  ];
+  const here = new Map([["default", { ...material("one"), replicas }]]);
+  const hostOf = (text: string) =>
+    new URL(renderVariable(parseVariable(text), here, DEFAULT_CONNECTION).reveal()).hostname;
+
+  test("is taken by its name or id, pooled and direct, and never without being named", () => {
+    expect(hostOf("pooled.url?replica=analytics")).toBe("ep-b-2-pooler.eu.aws.neon.tech");
+    expect(hostOf("direct.url?replica=ep-c-3&connect_timeout=5")).toBe("ep-c-3.eu.aws.neon.tech");
+    expect(hostOf("direct")).toBe("ep-a-1.eu.aws.neon.tech");
+    const host = parseVariable("direct.host?replica=analytics");
+    expect(renderVariable(host, here, DEFAULT_CONNECTION).reveal()).toBe("ep-b-2.eu.aws.neon.tech");
+  });
+
+  test("that is not there is a state to wait in, with a guess", () => {
+    const error = caught(() => hostOf("direct?replica=analytic"));
+    expect([error.code, error.next]).toEqual([
+      "source_unready",
+      expect.stringContaining('did you mean "analytics"?'),
+    ]);
+    expect(caught(() => render("direct?replica=analytics")).code).toBe("source_unready");
+  });
+
+  test("makes no sense for what is the same everywhere, and needs a name", () => {
+    expect(caught(() => parseVariable("user?replica=a")).message).toContain("the same on every compute");
+    expect(caught(() => parseVariable("direct?replica=")).message).toContain("a compute's name or id");
+    expect(caught(() => parseVariable("direct?relpica=a")).next).toBe('did you mean "replica"?');
+  });
+
+  test("replicasNamed() names each once with its login", () => {
+    const variables = { A: "app.direct?replica=x", B: "app.pooled?replica=x", C: "direct", D: "text:x" };
+    expect(replicasNamed(variables)).toEqual([{ alias: "app", replica: "x" }]);
   });
 });
 

@@ -1,0 +1,185 @@
+/** What opens a branch: who may see it, what it is read from, and what remains of it afterwards. */
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { Caller, LoginRequest, Principal, Reveal } from "../../services/api/ports.ts";
+import { ApiProblem } from "../../services/api/problems.ts";
+import { createReveal } from "../../services/api/reveal.ts";
+import { MemoryProject } from "../../services/sources/memory.ts";
+import { listBranches } from "../../services/store/views.ts";
+import { SyncError } from "../../services/sync/errors.ts";
+import { openSource } from "../../workers/runtime.ts";
+import { ruleOf, startApp, type TestApp } from "../support/app.ts";
+import { until } from "../support/until.ts";
+
+let app: TestApp;
+let reveal: Reveal;
+const project = new MemoryProject("p1");
+let preview: string;
+
+beforeAll(async () => {
+  app = await startApp({
+    projects: [project],
+    destinations: { memory: {} },
+    rules: [ruleOf({ name: "web" })],
+  });
+  reveal = createReveal({
+    db: app.database.db,
+    open: (row, signal) => openSource(app.runtime, row, signal),
+  });
+  preview = project.addBranch("preview/x");
+  project.protect(project.addBranch("staging"));
+  await seen("preview/x");
+});
+afterAll(async () => {
+  await app.stop();
+});
+
+const seen = async (name: string): Promise<unknown> =>
+  await until(async () => {
+    const { db } = app.database;
+    return (await listBranches(db, { limit: 9, after: null, filter: { name } }))?.items[0];
+  });
+
+const caller = (over: Partial<Principal> = {}): Caller => ({
+  principal: { name: "ci", scopes: new Set(["reveal"]), revealDefault: false, ...over },
+  requestId: "request-1",
+  sourceAddress: "192.0.2.7",
+});
+const asked = (branch: string | null, over: Partial<LoginRequest> = {}) => ({
+  source: "shop",
+  branch,
+  role: null,
+  database: null,
+  pooled: false,
+  form: null,
+  ...over,
+});
+
+async function refusal(work: Promise<unknown>): Promise<ApiProblem> {
+  const thrown = await work.then(
+    () => null,
+    (error: unknown) => error,
+  );
+  if (!(thrown instanceof ApiProblem)) throw new Error("nothing was refused", { cause: thrown });
+  return thrown;
+}
+
+async function lastAudit(): Promise<Record<string, unknown> | undefined> {
+  const { rows } = await app.database.db.execute(
+    sql`select * from branchline.audit order by seq desc limit 1`,
+  );
+  return rows[0];
+}
+
+describe("connection()", () => {
+  test("gives what Neon has at this moment", async () => {
+    for (const password of ["first-password", "second-password"]) {
+      project.changePasswordBySql(preview, "app_owner", password);
+      const found = await reveal.connection(asked("preview/x"), caller());
+      expect(found.value.reveal()).toContain(`:${password}@`);
+      expect(found).toMatchObject({ branch: "preview/x", role: "app_owner", database: "app" });
+    }
+  });
+
+  test("finds a branch by Neon's id, and one that no watch has seen", async () => {
+    expect((await reveal.connection(asked(preview), caller())).branch).toBe("preview/x");
+    project.addBranch("just-now");
+    expect((await reveal.connection(asked("just-now"), caller())).branch).toBe("just-now");
+  });
+
+  test.each([
+    ["no branch named", null],
+    ["its name", "main"],
+    ["its id", project.mainId],
+    ["a protected one", "staging"],
+  ])("what opens production needs the permission for it: %s", async (_, branch) => {
+    const refused = await refusal(reveal.connection(asked(branch), caller()));
+    expect(refused.code).toBe("forbidden");
+    expect(await lastAudit()).toMatchObject({ actor: "ci", action: "connection.refused" });
+    const found = await reveal.connection(asked(branch), caller({ revealDefault: true }));
+    expect(found.branch).toBe(branch === "staging" ? "staging" : "main");
+    expect(await lastAudit()).toMatchObject({ actor: "ci", action: "connection.reveal" });
+  });
+
+  test("an unknown branch is never the default one, and production is not suggested to who may not have it", async () => {
+    const refused = await refusal(reveal.connection(asked("man"), caller()));
+    expect(refused.code).toBe("not_found");
+    expect(JSON.stringify(refused.options.members)).not.toMatch(/"main"|"staging"/);
+    const told = await refusal(reveal.connection(asked("man"), caller({ revealDefault: true })));
+    expect(JSON.stringify(told.options.members)).toContain('"main"');
+  });
+
+  test("a deleted branch is not found, although its row is still there", async () => {
+    const id = project.addBranch("preview/gone");
+    await seen("preview/gone");
+    project.removeBranch(id);
+    expect((await refusal(reveal.connection(asked("preview/gone"), caller()))).code).toBe("not_found");
+  });
+
+  test("a branch without compute and a project without passwords say what to do", async () => {
+    project.addBranch("bare", { compute: false });
+    const bare = await refusal(reveal.connection(asked("bare"), caller()));
+    expect([bare.code, bare.message]).toEqual(["source_unready", expect.stringContaining("Add a compute")]);
+    project.storesPasswords = false;
+    const refused = await refusal(reveal.connection(asked("preview/x"), caller()));
+    project.storesPasswords = true;
+    expect(refused.code).toBe("source_unready");
+  });
+
+  test("a source that refuses us is told apart from one that is down", async () => {
+    project.fail(new SyncError("unauthenticated", "Neon does not accept the API key"));
+    expect((await refusal(reveal.connection(asked("preview/x"), caller()))).code).toBe("source_failed");
+    project.fail(new SyncError("unavailable", "Neon is busy"));
+    await expect(reveal.connection(asked("preview/x"), caller())).rejects.toMatchObject({
+      code: "unavailable",
+    });
+    project.fail(null);
+  });
+
+  test("reveals nothing that could not be written down", async () => {
+    await app.database.db.execute(sql`alter table branchline.audit rename to audit_away`);
+    await expect(reveal.connection(asked("preview/x"), caller())).rejects.toThrow();
+    await app.database.db.execute(sql`alter table branchline.audit_away rename to audit`);
+  });
+});
+
+describe("variables()", () => {
+  const wanted = (over: object = {}) => ({ ...asked("preview/x"), preset: null, rule: null, ...over });
+  const names = async (over: object) =>
+    (await reveal.variables(wanted(over), caller())).variables.map(({ name, secret }) => [name, secret]);
+
+  test("gives a preset, by default the pair that everybody agrees on", async () => {
+    expect(await names({})).toEqual([
+      ["DATABASE_URL", true],
+      ["DATABASE_URL_UNPOOLED", true],
+    ]);
+    expect(await names({ preset: "vercel-all" })).toContainEqual(["NEON_PROJECT_ID", false]);
+    expect(await lastAudit()).toMatchObject({
+      action: "variables.reveal",
+      details: { preset: "vercel-all" },
+    });
+  });
+
+  test("gives what a rule writes", async () => {
+    expect(await names({ rule: "web" })).toEqual([
+      ["DATABASE_URL", true],
+      ["DATABASE_URL_UNPOOLED", true],
+    ]);
+    const refused = await refusal(reveal.variables(wanted({ rule: "wbe" }), caller()));
+    expect([refused.code, JSON.stringify(refused.options.members)]).toEqual([
+      "not_found",
+      expect.stringContaining('"web"'),
+    ]);
+  });
+
+  test("needs the same permission", async () => {
+    const refused = await refusal(reveal.variables(wanted({ branch: null }), caller()));
+    expect(refused.code).toBe("forbidden");
+  });
+});
+
+test("no password is left in the audit log", async () => {
+  const { rows } = await app.database.db.execute(sql`select * from branchline.audit`);
+  expect(rows.length).toBeGreaterThan(5);
+  expect(JSON.stringify(rows)).not.toMatch(/npg_|-password/);
+});
