@@ -7,9 +7,9 @@ import { countDrift, doubtNames, forgetNames, formerPlaces, recordName } from ".
 import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
 import { recordPush } from "../services/store/push.ts";
 import { markDue } from "../services/store/work.ts";
+import type { Drift } from "../services/sync/drift.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
-import type { Drift } from "../services/sync/plan.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushInput, PushOutcome } from "../services/sync/push.ts";
 import type { Trace } from "./push.ts";

@@ -6,8 +6,8 @@ import { installationRow } from "../services/store/installation.ts";
 import { keptLedgerOf } from "../services/store/ledger.ts";
 import { placeById, placesOfContainer } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
+import { drifted } from "../services/sync/drift.ts";
 import { asSyncError } from "../services/sync/errors.ts";
-import { drifted } from "../services/sync/plan.ts";
 import { destinationAdapter, openDestination, type Runtime } from "./runtime.ts";
 
 /**

@@ -1,7 +1,7 @@
 /** Which role and database are meant when they are asked for, or are the only ones that can be. Pure. */
 import type { BranchReading } from "../sync/ports.ts";
 import { nearest } from "../sync/suggest.ts";
-import { invalid } from "./lists.ts";
+import { invalid, pointed } from "./lists.ts";
 import { ApiProblem } from "./problems.ts";
 
 const MOST_SUGGESTIONS = 10;
@@ -65,7 +65,7 @@ export function missing(
 ): ApiProblem {
   const suggestions = suggest(asked, known);
   return new ApiProblem("not_found", sentence(problem), {
-    members: { parameters: [{ parameter, problem, suggestions }] },
+    members: { parameters: [pointed({ parameter, problem, suggestions })] },
   });
 }
 

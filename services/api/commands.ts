@@ -14,7 +14,7 @@ const nothing = z.strictObject({});
 const adoption = z.strictObject({
   /** As the rule spells them; left out: all of the rule's variables. */
   names: z.array(z.string().min(1).max(512)).min(1).max(1_000).optional(),
-  expect: z.enum(["same", "replace-unreadable"]),
+  expect: z.enum(["same", "replace-unreadable"]).default("same"),
 });
 
 export const told = z.object({

@@ -93,10 +93,21 @@ export function checked<Output>(schema: z.ZodType<Output>, query: unknown): Outp
   );
 }
 
-export function invalid(
-  parameters: readonly { parameter: string; problem: string; suggestions?: readonly string[] }[],
-): ApiProblem {
+export function invalid(parameters: readonly ParameterProblem[]): ApiProblem {
   return new ApiProblem("invalid_request", "Some query parameters are not understood.", {
-    members: { parameters },
+    members: { parameters: parameters.map(pointed) },
   });
 }
+
+export interface ParameterProblem {
+  readonly parameter: string;
+  readonly problem: string;
+  /** What was meant, most likely. */
+  readonly suggestions?: readonly string[];
+}
+
+/** With the place as a JSON pointer (RFC 6901) into the query, for programs that show it there. */
+export const pointed = (one: ParameterProblem): object => ({
+  ...one,
+  pointer: `/query/${one.parameter.replaceAll("~", "~0").replaceAll("/", "~1")}`,
+});

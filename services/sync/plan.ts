@@ -17,6 +17,7 @@
  *
  * One refusal parks its whole binding: nothing of it is written.
  */
+import { type Drift, driftOf, findName } from "./drift.ts";
 import type { Adoption, LedgerEntry, Policy, Reason, RenderedVariable } from "./model.ts";
 import {
   foreignPlace,
@@ -28,6 +29,7 @@ import {
   wantedTwice,
 } from "./ownership.ts";
 import type { Change, Observation, ObservedName, Traits } from "./ports.ts";
+import { limitCounts, refuseVariable } from "./room.ts";
 
 export interface Wish {
   readonly bindingId: string;
@@ -81,12 +83,6 @@ export interface Plan {
   readonly warnings: readonly string[];
 }
 
-/** A name of ours that is not as we left it. "foreign": somebody else says now that it is theirs. */
-export interface Drift {
-  readonly name: string;
-  readonly kind: "changed" | "lost" | "foreign";
-}
-
 /** So many drifts of one name within 24 hours, and someone else is writing it. */
 const DRIFTS_TO_PARK = 3;
 
@@ -105,30 +101,8 @@ function dropRefused(out: Draft): void {
   out.changes = out.changes.filter((planned) => !refused.has(planned.bindingId));
 }
 
-/**
- * Atomic vendors may show a version without contents. That is enough while the version is the one that we
- * wrote and nobody else's names are in it; else the contents must be read before anything is decided.
- */
-export function needsContents(
-  input: Pick<PlanInput, "traits" | "observation" | "ledger"> & { shared: boolean },
-): boolean {
-  const { observation, ledger, shared } = input;
-  if (observation.contents || !observation.exists) return false;
-  const ours = ledger.length > 0 && ledger.every((e) => e.confirmed && e.version === observation.version);
-  return shared || !ours;
-}
-
-/** Whether what was seen differs from what the ledger says: what a sweep looks for. */
-export function drifted(
-  input: Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">,
-): readonly Drift[] {
-  return input.ledger.flatMap((entry) => {
-    const kind = driftOf(input, entry);
-    return kind === null ? [] : [{ name: entry.name, kind }];
-  });
-}
-
-type Draft = { -readonly [K in keyof Plan]: Plan[K][number][] };
+/** A plan while it is made. */
+export type Draft = { -readonly [K in keyof Plan]: Plan[K][number][] };
 
 function planBinding(input: PlanInput, wish: Wish, out: Draft): void {
   const foreign = foreignPlace(input, wish);
@@ -147,7 +121,7 @@ function planName(input: PlanInput, wish: Wish, variable: RenderedVariable, out:
   const { name, fingerprint } = variable;
   const { bindingId } = wish;
   const entry = input.ledger.find((e) => e.name === name);
-  const seen = find(input, name);
+  const seen = findName(input, name);
   const drift = entry === undefined ? null : driftOf(input, entry);
   if (drift !== null) out.drift.push({ name, kind: drift });
 
@@ -201,7 +175,7 @@ function refuseFight(
 function planRemoval(input: PlanInput, wish: Wish, entry: LedgerEntry, out: Draft): void {
   const { name } = entry;
   const { observation } = input;
-  const seen = find(input, name);
+  const seen = findName(input, name);
   const refusal = refuseRemoval(input, wish, name, seen);
   const gone = seen === null && observation.complete && (observation.contents || !observation.exists);
   const never = seen !== null && !entry.confirmed && !entry.written && !isOurs(input, entry, seen);
@@ -246,9 +220,6 @@ function asWeLeftIt({ observation }: PlanInput, entry: LedgerEntry, seen: Observ
 const hides = ({ observation }: Pick<PlanInput, "observation">): boolean =>
   !observation.complete || (!observation.contents && observation.exists);
 
-const find = ({ observation }: Pick<PlanInput, "observation">, name: string): ObservedName | null =>
-  observation.names.find((seen) => seen.name === name) ?? null;
-
 function isEqual(
   input: PlanInput,
   entry: LedgerEntry | undefined,
@@ -262,72 +233,6 @@ function isEqual(
     return input.observation.exists && entry.version === input.observation.version;
   }
   return seen !== null && seen.version !== null && seen.version === entry.version;
-}
-
-function driftOf(
-  input: Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">,
-  entry: LedgerEntry,
-): Drift["kind"] | null {
-  const { observation } = input;
-  if (!entry.confirmed) return null;
-  if (foreignSecret(input) !== null) return "foreign";
-  if (!observation.contents) {
-    if (!observation.exists) return "lost";
-    return observation.version === entry.version ? null : "changed";
-  }
-  const seen = find({ observation }, entry.name);
-  if (seen === null) return observation.complete ? "lost" : null;
-  if (isForeign(input, seen)) return "foreign";
-  if (seen.fingerprint !== null) return seen.fingerprint === entry.fingerprint ? null : "changed";
-  return seen.version === entry.version ? null : "changed";
-}
-
-function refuseVariable({ traits }: PlanInput, variable: RenderedVariable): Reason | null {
-  const why = traits.refuseName(variable.name);
-  if (why !== null) {
-    return { code: "invalid_secret", cause: `"${variable.name}": ${why}`, next: "Choose another name." };
-  }
-  if (variable.value.bytes > traits.limits.valueBytes) {
-    const cause = `"${variable.name}" has ${variable.value.bytes} bytes, the vendor takes ${traits.limits.valueBytes}`;
-    return { code: "invalid_secret", cause, next: "Choose a shorter form." };
-  }
-  return null;
-}
-
-/** From this share of a limit on people are told. */
-const NEARLY = 0.8;
-
-/** Counts are known before the first write, so nobody finds out in the middle of a bundle. */
-function limitCounts(input: PlanInput, out: Draft): void {
-  const { names, bundleBytes } = input.traits.limits;
-  const puts = out.changes.flatMap(({ bindingId, change }) =>
-    change.op === "put" ? [{ bindingId, change }] : [],
-  );
-  const fresh = puts.filter(({ change }) => change.observed === null && !change.owned);
-  const { observation } = input;
-  const count = (observation.used?.names ?? observation.names.length) + fresh.length;
-  const bytes = Math.max(bytesOf(input, puts), observation.used?.bytes ?? 0);
-  const refuse = (those: typeof puts, cause: string): void => {
-    for (const { bindingId, change } of those) {
-      const reason = { code: "limit_exceeded", cause, next: "Make room at the vendor." } as const;
-      out.skips.push({ bindingId, name: change.name, reason, refuses: true });
-    }
-  };
-  if (names !== null && count > names) refuse(fresh, `there is room for ${names} names`);
-  else if (names !== null && count >= NEARLY * names)
-    out.warnings.push(`${count} of the ${names} names that there is room for are in use`);
-  if (bundleBytes !== null && bytes > bundleBytes)
-    refuse(puts, `all values together may have ${bundleBytes} bytes`);
-  else if (bundleBytes !== null && bytes >= NEARLY * bundleBytes)
-    out.warnings.push(`the values here have ${bytes} of the ${bundleBytes} bytes that there is room for`);
-}
-
-/** Of whole bundles: what does not change takes its room as well. */
-function bytesOf({ wishes }: PlanInput, puts: readonly { bindingId: string }[]): number {
-  return wishes
-    .filter((wish) => puts.some(({ bindingId }) => bindingId === wish.bindingId))
-    .flatMap((wish) => wish.variables)
-    .reduce((sum, { name, value }) => sum + value.bytes + Buffer.byteLength(name), 0);
 }
 
 /**

@@ -5,11 +5,14 @@
  * Observe comes before read, else compare-and-set could pass with an old value. The claim is on our disk
  * before the first write, else a crash leaves a secret behind that nobody dares to touch. Record is last.
  */
+
+import type { Drift } from "./drift.ts";
 import { asSyncError, SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
 import type { GateInput } from "./gate.ts";
+import { isDue, look, onlyReported } from "./look.ts";
 import type { Adoption, LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
-import { type Drift, drifted, needsContents, type Plan, plan } from "./plan.ts";
+import { type Plan, plan } from "./plan.ts";
 import type {
   Applied,
   Change,
@@ -146,25 +149,6 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen) };
 }
 
-/** Before anything else: what is seen in another account says nothing about the one that is meant. */
-async function look(input: PushInput, ports: PushPorts): Promise<Observation> {
-  ports.step?.("check");
-  await ports.check();
-  return await observe(input, ports);
-}
-
-async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
-  ports.step?.("observe");
-  const compare = new Set(input.bindings.flatMap((binding) => binding.handed?.names ?? []));
-  const look = async (contents: boolean): Promise<Observation> => {
-    const [seen] = await ports.destination.observe([input.target], { contents, compare });
-    if (seen === undefined) throw new SyncError("internal", "the adapter observed nothing");
-    return seen;
-  };
-  const seen = await look(input.shared || compare.size > 0);
-  return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
-}
-
 /** A target that is gone keeps nobody from leaving it. For everybody else it is a failure like any other. */
 function missingTarget(input: PushInput, thrown: unknown): SyncError {
   const error = asSyncError(thrown);
@@ -179,30 +163,6 @@ function withoutTarget(input: PushInput, error: SyncError): PushOutcome {
   );
   const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [], warnings: [] };
   return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared };
-}
-
-/** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
-function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {
-  if (input.force || binding.leaving !== "no" || binding.wanted > binding.applied) return true;
-  // Drift that was reported and is here no more: to be found equal, and said to be so.
-  if (binding.reported) return true;
-  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
-  if (mine.some((entry) => !entry.confirmed)) return true;
-  return drifted({ ...input, observation, ledger: mine }).length > 0;
-}
-
-/**
- * Drift that the rule only wants reported; it stays until the desired value changes or somebody pushes by hand.
- * Not a name that somebody else calls theirs: that parks. Nor what may be a late write of our own.
- */
-function onlyReported(input: PushInput, binding: PushBinding, observation: Observation): readonly Drift[] {
-  if (binding.rule.onDrift !== "report" || binding.leaving !== "no") return [];
-  if (binding.wanted > binding.applied || (input.force && !binding.reported)) return [];
-  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
-  const drift = mine.some((entry) => !entry.confirmed)
-    ? []
-    : drifted({ ...input, observation, ledger: mine });
-  return drift.some(({ kind }) => kind === "foreign") ? [] : drift;
 }
 
 /** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */

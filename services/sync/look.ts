@@ -1,0 +1,52 @@
+/** The first step of a push: what is there, and which bindings have something to do about it. */
+import { type Drift, drifted, needsContents } from "./drift.ts";
+import { SyncError } from "./errors.ts";
+import type { Observation } from "./ports.ts";
+import type { PushBinding, PushInput, PushPorts } from "./push.ts";
+
+/** Before anything else: what is seen in another account says nothing about the one that is meant. */
+export async function look(input: PushInput, ports: PushPorts): Promise<Observation> {
+  ports.step?.("check");
+  await ports.check();
+  return await observe(input, ports);
+}
+
+async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
+  ports.step?.("observe");
+  const compare = new Set(input.bindings.flatMap((binding) => binding.handed?.names ?? []));
+  const look = async (contents: boolean): Promise<Observation> => {
+    const [seen] = await ports.destination.observe([input.target], { contents, compare });
+    if (seen === undefined) throw new SyncError("internal", "the adapter observed nothing");
+    return seen;
+  };
+  const seen = await look(input.shared || compare.size > 0);
+  return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
+}
+
+/** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
+export function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {
+  if (input.force || binding.leaving !== "no" || binding.wanted > binding.applied) return true;
+  // Drift that was reported and is here no more: to be found equal, and said to be so.
+  if (binding.reported) return true;
+  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
+  if (mine.some((entry) => !entry.confirmed)) return true;
+  return drifted({ ...input, observation, ledger: mine }).length > 0;
+}
+
+/**
+ * Drift that the rule only wants reported; it stays until the desired value changes or somebody pushes by hand.
+ * Not a name that somebody else calls theirs: that parks. Nor what may be a late write of our own.
+ */
+export function onlyReported(
+  input: PushInput,
+  binding: PushBinding,
+  observation: Observation,
+): readonly Drift[] {
+  if (binding.rule.onDrift !== "report" || binding.leaving !== "no") return [];
+  if (binding.wanted > binding.applied || (input.force && !binding.reported)) return [];
+  const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
+  const drift = mine.some((entry) => !entry.confirmed)
+    ? []
+    : drifted({ ...input, observation, ledger: mine });
+  return drift.some(({ kind }) => kind === "foreign") ? [] : drift;
+}
