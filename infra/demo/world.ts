@@ -34,11 +34,13 @@ export interface WorldOptions {
   readonly latencyMs?: number;
   /** False: no databases behind the branches, and no proof by login. Default true. */
   readonly computes?: boolean;
+  /** Makes another branchline.yaml of the demo's. */
+  readonly rewrite?: (file: string) => string;
 }
 
 /** Starts all of it, or nothing. */
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const { log, folder, port, latencyMs, computes = true } = options;
+  const { log, folder, port, latencyMs, computes = true, rewrite = (file: string) => file } = options;
   const closing: (() => Promise<unknown> | unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();
@@ -57,11 +59,8 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     const files = mkdtempSync(join(tmpdir(), "branchline-demo-"));
     closing.push(() => rmSync(files, { recursive: true, force: true }));
     const environment = credentialsOf(sandbox);
-    const text = addressed(
-      readFileSync(join(packageRoot(), "infra/demo/branchline.yaml"), "utf8"),
-      sandbox,
-      files,
-    );
+    const demo = readFileSync(join(packageRoot(), "infra/demo/branchline.yaml"), "utf8");
+    const text = addressed(rewrite(demo), sandbox, files);
     const loaded = loadText(text, {
       adapters: { sources: sourceAdapters, destinations: [...destinations.values()] },
       refuse: (ref) => refuseReference(ref, environment),

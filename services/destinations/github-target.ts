@@ -138,8 +138,13 @@ export function githubPlace(target: GitHubTarget): string {
 
 /** By whatever the block names it now: an address and an id are two descriptions, and we do not ask which are one. */
 export function githubWithin(block: GitHubBlock, { api, scope }: GitHubTarget): boolean {
-  const text = (one: GitHubTarget["scope"]) => JSON.stringify(one).toLowerCase();
-  return api === block.api && text(scope) === text(scopeOf(block));
+  return api === block.api && scopeText(scope) === scopeText(scopeOf(block));
+}
+
+/** Not as JSON: the database keeps the members of a target in an order of its own. */
+function scopeText(scope: GitHubTarget["scope"]): string {
+  const parts = scope.kind === "organization" ? [scope.login] : [scope.owner, scope.name, scope.id];
+  return [scope.kind, ...parts].join("/").toLowerCase();
 }
 
 /** Who reads it is whoever may open a pull request; environments have rules that we do not see. */

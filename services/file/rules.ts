@@ -81,7 +81,7 @@ function lookAt(name: string, written: MapTree, scope: Scope, findings: Findings
   ];
   for (const fault of faults) findings.add(fault);
   checkExposure(part, aim, findings);
-  checkAdopted(part, variables, findings);
+  checkAdopted(part, variables, destination, findings);
   const rule = parsed.success ? toRule(name, parsed.data, variables) : null;
   return { name, part, rule, aim, destination, variables };
 }
@@ -125,12 +125,20 @@ function checkExposure(part: Part, { exposure: derived }: Aim, findings: Finding
     );
 }
 
-function checkAdopted(part: Part, variables: readonly WrittenVariable[], findings: Findings): void {
+/** In any spelling that the destination takes for the same name. */
+function checkAdopted(
+  part: Part,
+  variables: readonly WrittenVariable[],
+  destination: KnownDestination | undefined,
+  findings: Findings,
+): void {
   const adopt = lookUp(part.tree, ["adopt"]);
   if (adopt?.kind !== "list" || variables.length === 0) return;
+  const normal = (name: string) => destination?.adapter.traits.normaliseName(name) ?? name;
   const names = variables.map(({ name }) => name);
+  const known = new Set(names.map(normal));
   for (const [index, item] of adopt.items.entries()) {
-    if (item.kind !== "scalar" || typeof item.value !== "string" || names.includes(item.value)) continue;
+    if (item.kind !== "scalar" || typeof item.value !== "string" || known.has(normal(item.value))) continue;
     findings.add(
       faultAt(part, ["adopt", index], "is none of the rule's variables", didYouMean(item.value, names)),
     );

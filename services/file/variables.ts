@@ -92,11 +92,15 @@ export function aliasesOf(rule: Part): { aliases: string[]; faults: Fault[] } {
   return { aliases, faults };
 }
 
-/** Names that the destination refuses, or takes for one and the same. */
+/** Names that the destination refuses, or takes for one and the same, and values that are too long for it. */
 export function checkNames(variables: readonly WrittenVariable[], traits: Traits, rule: Part): Fault[] {
   const seen = new Map<string, string>();
   const faults: Fault[] = [];
-  for (const { name, path } of variables) {
+  for (const { name, expression, path } of variables) {
+    const bytes = constantBytes(expression);
+    const { valueBytes } = traits.limits;
+    if (bytes > valueBytes)
+      faults.push(faultAt(rule, path, `has ${bytes} bytes, and the destination takes ${valueBytes}`));
     const normal = traits.normaliseName(name);
     const refused = traits.refuseName(normal);
     const twin = seen.get(normal);
@@ -113,6 +117,10 @@ export function checkNames(variables: readonly WrittenVariable[], traits: Traits
     );
   return faults;
 }
+
+/** Of a value that the file itself holds; of others only the prefix is known, and they are short. */
+const constantBytes = (expression: string): number =>
+  expression.startsWith("text:") ? Buffer.byteLength(expression) - "text:".length : 0;
 
 const PRESET = "preset";
 

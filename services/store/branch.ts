@@ -122,7 +122,7 @@ export async function successorOf(db: Db, row: BranchRow): Promise<"due" | "unre
   const { rows } = await db.execute<{ due: boolean }>(sql`
     select due_at <= now() and attempts = 0 as due from branchline.branch b
     where source_id = ${row.sourceId} and name = ${row.name} and gone_at is null
-      and (due_at <= now() or read_at is null or exists (
+      and (due_at <= now() or attempts > 0 or read_at is null or exists (
         select 1 from branchline.binding n
         where n.branch_id = b.id and n.state = 'parked' and n.code = 'source_unready'))
     order by due desc limit 1`);

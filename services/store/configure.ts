@@ -2,7 +2,7 @@
 import { and, eq, inArray, isNull, notInArray, sql } from "drizzle-orm";
 import type { Rule } from "../sync/model.ts";
 import { branch } from "./branch.ts";
-import type { Db } from "./db.ts";
+import { type Db, withoutDeadlock } from "./db.ts";
 import { destination } from "./destination.ts";
 import { rule } from "./rule.ts";
 import { source } from "./source.ts";
@@ -29,12 +29,16 @@ const TURN = 810_128;
  * rule that left is orphaned, not undone. Whatever changed is made due.
  */
 export async function configure(db: Db, declared: Declared): Promise<void> {
-  await db.transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${TURN})`);
-    const sources = await takeSources(tx, declared.sources);
-    const destinations = await takeDestinations(tx, declared.destinations);
-    await takeRules(tx, declared.rules, sources, destinations);
-  });
+  // Workers of other processes hold and change the same rows, in an order of their own.
+  await withoutDeadlock(
+    async () =>
+      await db.transaction(async (tx) => {
+        await tx.execute(sql`select pg_advisory_xact_lock(${TURN})`);
+        const sources = await takeSources(tx, declared.sources);
+        const destinations = await takeDestinations(tx, declared.destinations);
+        await takeRules(tx, declared.rules, sources, destinations);
+      }),
+  );
 }
 
 async function takeSources(tx: Db, declared: Declared["sources"]): Promise<Map<string, string>> {

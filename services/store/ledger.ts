@@ -25,6 +25,7 @@ export const ledger = branchline.table(
     /** Fingerprints of what was claimed since the last record. */
     claims: text("claims").array().notNull().default(sql`'{}'`),
     confirmed: boolean("confirmed").notNull().default(false),
+    /** A write was recorded, or the name was found to be ours: whatever a later claim becomes, it is. */
     writtenAt: instant("written_at"),
     /** Since `driftsSince`, which moves on when 24 hours have passed without one. */
     drifts: integer("drifts").notNull().default(0),
@@ -61,19 +62,21 @@ export async function keptLedgerOf(db: Db, placeId: string): Promise<LedgerEntry
 
 /**
  * Before the first write: from now on these names are ours, and whatever becomes of this process, the
- * next push knows that their state at the vendor is in question, and what of ours may be there. Throws
- * `conflict` if a name has passed to another binding meanwhile.
+ * next push knows that their state at the vendor is in question, and what of ours may be there. A name that
+ * was `seen` there has been found to be ours, or was handed over, and stays so. Throws `conflict` if a name has
+ * passed to another binding meanwhile.
  */
 export async function claimNames(
   db: Db,
   placeId: string,
-  names: readonly { name: string; bindingId: string; fingerprint: Fingerprint | null }[],
+  names: readonly { name: string; bindingId: string; fingerprint: Fingerprint | null; seen: boolean }[],
 ): Promise<void> {
   if (names.length === 0) return;
-  const rows = names.map(({ name, bindingId, fingerprint }) => ({
+  const rows = names.map(({ name, bindingId, fingerprint, seen }) => ({
     placeId,
     name,
     bindingId,
+    writtenAt: seen ? sql`now()` : null,
     claims: fingerprint === null ? [] : [fingerprint],
   }));
   const claimed = await db
@@ -83,7 +86,9 @@ export async function claimNames(
       target: [ledger.placeId, ledger.name],
       set: {
         confirmed: false,
-        claimedAt: sql`now()`,
+        writtenAt: sql`coalesce(${ledger.writtenAt}, excluded.written_at)`,
+        // When what is there may have been made by us: not before the last look that showed nothing.
+        claimedAt: sql`case when excluded.written_at is null then now() else ${ledger.claimedAt} end`,
         claims: sql`array(select distinct unnest(${ledger.claims} || excluded.claims))`,
       },
       setWhere: sql`${ledger.bindingId} = excluded.binding_id`,

@@ -104,7 +104,10 @@ export async function setPlaceSeen(
     .set({
       shared: seen.shared,
       ...(seen.finished ? { intent: null } : {}),
-      ...(seen.settled ? { settleAt: null } : {}),
+      // What was put in doubt while this push ran stays so.
+      ...(seen.settled
+        ? { settleAt: sql`case when ${place.settleAt} > now() then ${place.settleAt} end` }
+        : {}),
     })
     .where(eq(place.id, id));
 }

@@ -14,9 +14,13 @@ export interface Claimant {
 /**
  * Hands to each claimant the names it wants whose owner is no longer in force: its branch or its rule is
  * gone, or it has been told to leave, or to leave behind what it has. A pending delete of these names is
- * thereby cancelled. Returns the owners that have nothing left, which are removed.
+ * thereby cancelled. Owners that have nothing left are removed.
  */
-export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<Set<string>> {
+export async function takeOver(
+  tx: Db,
+  claimants: readonly Claimant[],
+): Promise<{ readonly heirs: ReadonlySet<string>; readonly removed: ReadonlySet<string> }> {
+  if (claimants.length === 0) return { heirs: new Set(), removed: new Set() };
   const wishes = claimants.map(({ placeId, bindingId, names }) => ({
     place_id: placeId,
     heir: bindingId,
@@ -49,5 +53,5 @@ export async function takeOver(tx: Db, claimants: readonly Claimant[]): Promise<
     await setState(tx, [owner], "removed");
     removed.add(owner);
   }
-  return removed;
+  return { heirs: new Set(rows.map((row) => row.heir)), removed };
 }

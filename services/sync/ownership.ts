@@ -27,7 +27,7 @@ export function refuseOverwrite(
   if (seen === null) return null;
   const ours =
     entry === undefined
-      ? markedOurs(input, wish, seen)
+      ? markedOurs(input, seen)
       : isOurs(input, entry, seen, [variable.fingerprint, ...entry.claims]);
   return ours ? null : refuseAdoption(wish, variable, seen);
 }
@@ -109,6 +109,22 @@ export function isOurs(
   return !input.traits.mark && madeAtClaim(input.traits, entry, seen);
 }
 
+/**
+ * Whether a name that is to go may be what we wrote. One that is confirmed is ours whatever it holds by now. Else
+ * our last word may have been a delete that went through, and what we see somebody else's new beginning.
+ */
+export function mayBeOurs(input: Scene, entry: LedgerEntry, seen: ObservedName | null): boolean {
+  const { traits, observation } = input;
+  if (entry.confirmed) return true;
+  // In a secret without our mark nothing was made that we only claimed.
+  if (seen === null)
+    return entry.written || traits.grain !== "atomic" || !traits.mark || observation.mark !== null;
+  if (!isOurs(input, entry, seen)) return false;
+  if (seen.mark !== null) return true;
+  if (seen.fingerprint !== null) return [entry.fingerprint, ...entry.claims].includes(seen.fingerprint);
+  return !traits.mark || traits.grain === "atomic";
+}
+
 /** Somebody else says that it is theirs. */
 export const isForeign = (input: Scene, seen: ObservedName): boolean =>
   seen.foreign !== null || foreignMark(input, seen.mark);
@@ -126,9 +142,9 @@ function madeHere(observation: Observation, entry: LedgerEntry): boolean {
 const foreignMark = (input: Scene, mark: Mark | null): boolean =>
   mark !== null && mark.installation !== input.installation;
 
-/** The mark outlives a lost ledger: what says in our own hand that this rule made it is ours. */
-const markedOurs = (input: Scene, wish: Wish, seen: ObservedName): boolean =>
-  seen.foreign === null && seen.mark?.installation === input.installation && seen.mark.rule === wish.rule;
+/** The mark outlives a lost ledger: what says in our own hand that we made it is ours, under whichever rule. */
+const markedOurs = (input: Scene, seen: ObservedName): boolean =>
+  seen.foreign === null && seen.mark?.installation === input.installation;
 
 /** Where neither value nor mark can be seen, only the time of its making speaks. */
 function madeAtClaim(traits: Traits, entry: LedgerEntry, seen: ObservedName): boolean {

@@ -23,7 +23,7 @@ import {
   foreignPlace,
   foreignSecret,
   isForeign,
-  isOurs,
+  mayBeOurs,
   notOurs,
   refuseOverwrite,
   wantedTwice,
@@ -178,7 +178,7 @@ function planRemoval(input: PlanInput, wish: Wish, entry: LedgerEntry, out: Draf
   const seen = findName(input, name);
   const refusal = refuseRemoval(input, wish, name, seen);
   const gone = seen === null && observation.complete && (observation.contents || !observation.exists);
-  const never = seen !== null && !entry.confirmed && !entry.written && !isOurs(input, entry, seen);
+  const never = !mayBeOurs(input, entry, seen);
   const rewritten = wish.moved && !gone && !asWeLeftIt(input, entry, seen);
   if (refusal !== null) {
     out.skips.push({ bindingId: wish.bindingId, name, reason: refusal, refuses: false });

@@ -6,6 +6,7 @@ import type { LoginMaterial } from "./model.ts";
 import type { Wish } from "./plan.ts";
 import type { BranchReading } from "./ports.ts";
 import type { BindingOutcome, PushBinding, PushInput, PushPorts } from "./push.ts";
+import { agrees } from "./reconcile.ts";
 import { render } from "./render.ts";
 import { onReplica, replicasNamed } from "./variables.ts";
 
@@ -41,6 +42,8 @@ export async function prepare(
         if (binding.leaving !== "no") return { binding, wish: wishOf(input, binding, []), warning: null };
         const reading = await read(binding);
         if (reading === null) return superseded(outcomes, binding);
+        if (!agrees(binding.inputs ?? null, binding.rule, reading.branch))
+          return superseded(outcomes, binding);
         const logins = new Map<string, LoginMaterial>();
         for (const login of binding.logins) {
           const made = material(reading, login);

@@ -38,6 +38,8 @@ export interface PushBinding {
   readonly rule: Rule;
   readonly wanted: number;
   readonly applied: number;
+  /** What `wanted` stands for; absent: nothing beside the logins. */
+  readonly inputs?: string | null;
   /** Its names are to go from this place. */
   readonly leaving: "no" | "branch-gone" | "not-meant" | "moved";
   /** Names that a person has handed over since the last push that went well. */
@@ -205,15 +207,15 @@ async function apply(
   });
   return planned.map((p, index) => ({
     ...p,
-    result: undecided(p.change, results[index] ?? missing(p.change)),
+    result: undecided(input, p.change, results[index] ?? missing(p.change)),
   }));
 }
 
 /** A name that appeared since it was looked for: whose it is, a fresh observation can tell and we cannot. */
-function undecided(change: Change, result: Applied): Applied {
+function undecided({ traits }: PushInput, change: Change, result: Applied): Applied {
   const { error } = result;
-  const appeared = change.op === "put" && change.observed === null && error?.code === "not_owned";
-  if (!appeared) return result;
+  const creates = traits.grain === "per-name" && change.op === "put" && change.observed === null;
+  if (!creates || error?.code !== "not_owned") return result;
   const message = `"${change.name}" appeared since it was looked for`;
   return { ...result, error: new SyncError("conflict", message, { ...error.where, names: [change.name] }) };
 }

@@ -79,20 +79,39 @@ export function inputs(
 
 /**
  * Facts of a branch that are inputs beside its logins. A branch that becomes the default or a protected one has
- * to pass the gate again. Read-only computes are part of no login, so a rule that names one says where it is.
+ * to pass the gate again.
  */
 export function factsFor(
   rule: Pick<Rule, "variables">,
   view: Pick<BranchView, "default" | "protected">,
   branch: Pick<SourceBranch, "endpoints">,
 ): string[] {
+  return [view.default || view.protected ? "production" : "", ...replicaFacts(rule, branch)];
+}
+
+/** Where the read-only computes are that a rule names: they are part of no login, so no generation tells. */
+function replicaFacts(rule: Pick<Rule, "variables">, branch: Pick<SourceBranch, "endpoints">): string[] {
   const there = replicasOf(branch);
   const names = new Set(replicasNamed(rule.variables).map(({ replica }) => replica));
-  const replicas = [...names].sort().map((name) => {
+  return [...names].sort().map((name) => {
     const found = there.find((one) => one.name === name) ?? there.find((one) => one.id === name);
     return `${name}=${found?.host ?? "absent"}`;
   });
-  return [view.default || view.protected ? "production" : "", ...replicas];
+}
+
+/**
+ * Whether a reading shows the read-only computes where the inputs say that they are. If not, the branch has moved
+ * on since it was reconciled, and what would be written now would not be noticed to have gone.
+ */
+export function agrees(
+  inputs: string | null,
+  rule: Pick<Rule, "variables">,
+  branch: Pick<SourceBranch, "endpoints">,
+): boolean {
+  const facts = replicaFacts(rule, branch);
+  if (facts.length === 0 || inputs === null) return true;
+  const told: unknown = JSON.parse(inputs);
+  return Array.isArray(told) && facts.every((fact) => told.includes(fact));
 }
 
 /**

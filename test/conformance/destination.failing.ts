@@ -1,6 +1,7 @@
 /** Cases of the destination suite: what becomes of a vendor's bad days. */
 import { expect } from "vitest";
-import type { Code } from "../../services/sync/errors.ts";
+import type { Code, SyncError } from "../../services/sync/errors.ts";
+import { nextFor } from "../../services/sync/outcome.ts";
 import { IMPATIENT_MS, nameIn, type SuiteFault } from "./destination.bench.ts";
 import type { Hold } from "./destination.suite.ts";
 
@@ -25,7 +26,7 @@ export function describeFailing(hold: Hold): void {
       const error = await bench.failure(() => bench.observe());
       expect(error.code).toBe(code);
       if (status === 429) expect(error.retryAfterMs).toBe(7_000);
-      expect(error.where.vendor).toMatch(/^\w+$/);
+      expectTold(error);
     });
 
     hold(`apply() reports ${words}`, null, async (bench) => {
@@ -38,6 +39,7 @@ export function describeFailing(hold: Hold): void {
       const error = await bench.failure(() => bench.apply(puts, bench.claim(seen)));
       expect(error.code).toBe(code);
       if (status === 429) expect(error.retryAfterMs).toBe(7_000);
+      expectTold(error);
       await bench.fixture.clearFaults();
       expect(await bench.readBack("DATABASE_URL")).toBeUndefined();
       expect(await bench.readBack("PGHOST")).toBeUndefined();
@@ -112,4 +114,18 @@ export function describeFailing(hold: Hold): void {
     expect((await waiting).code).toBe("unavailable");
     expect(performance.now() - started).toBeLessThan(4 * IMPATIENT_MS);
   });
+}
+
+/** Whoever is on call learns where it happened and what to do, and the vendor's support what to look for. */
+function expectTold(error: SyncError): void {
+  const { vendor, operation, requestId, ...where } = error.where;
+  expect(vendor).toMatch(/^\w+$/);
+  // The memory destination has no HTTP to tell of.
+  if (vendor === "memory") return;
+  expect(operation).toMatch(/^\w/);
+  // AWS refuses with 400 whatever the reason.
+  expect(where.status).toBeGreaterThanOrEqual(400);
+  // Vault's refusals carry no id.
+  if (vendor !== "vault") expect(requestId).toMatch(/^[\w:.=/+-]{4,}$/);
+  expect(nextFor(error)).toMatch(/^[A-Z].*\.$/);
 }

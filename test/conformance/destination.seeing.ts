@@ -12,6 +12,14 @@ export function describeSeeing(hold: Hold): void {
     expect(adapter.container(bench.target(0))).toBe(adapter.container(bench.target(0)));
   });
 
+  hold("knows its own target again after both lay in the database", null, async (bench) => {
+    const stored = <T>(value: T): T => JSON.parse(JSON.stringify(value));
+    const { adapter } = bench;
+    const target = bench.target(0);
+    expect(adapter.within?.(stored(bench.block), stored(target))).toBe(true);
+    expect(adapter.place(stored(target))).toBe(adapter.place(target));
+  });
+
   hold("refuses a target that it cannot mean", null, async (bench) => {
     const error = await bench.failure(() => bench.adapter.parseTarget(bench.block, bench.fixture.badTarget));
     expect(error.code).toBe("invalid_target");

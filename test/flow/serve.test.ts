@@ -78,7 +78,8 @@ const allSynced = async ({ database }: House, timeoutMs = 30_000) =>
         const { rows } = await client.query<{ state: string }>(
           "select state, code, cause from branchline.binding",
         );
-        if (rows.length === 5 && rows.every((row) => row.state === "synced")) return true;
+        const states = rows.map((row) => row.state).filter((state) => state !== "removed");
+        if (states.length === 5 && states.every((state) => state === "synced")) return true;
         throw new Error(`not every binding is synced: ${JSON.stringify(rows)}`);
       },
       { timeoutMs },
@@ -156,11 +157,19 @@ describe.concurrent("serve", () => {
     expect(await rowCounts(database.url)).toEqual(before);
 
     const worker = house.serve("--worker");
-    branchOut(sandbox, "checkout");
-    expect((await announce(api, house, "create", "checkout")).status).toBe(202);
-    await allAgree(house, "checkout");
-    await allSynced(house);
+    branchOut(sandbox, "login");
+    expect((await announce(api, house, "create", "login")).status).toBe(202);
+    await allAgree(house, "login");
+    sandbox.neon.state.deleteBranch("preview/login");
+    expect((await announce(api, house, "delete", "login")).status).toBe(202);
+    await until(() => Object.values(holdings(sandbox, "login")).every(isEmpty), {
+      timeoutMs: 30_000,
+      what: "all four vendors to be cleaned up",
+    });
 
+    branchOut(sandbox, "checkout");
+    await announce(api, house, "create", "checkout");
+    await allSynced(house);
     // The worker dies with both requests on their way: Vault's is applied after that, AWS's is lost.
     const { vault, aws, neon } = sandbox;
     vault.addFault({ kind: "latency", ms: 3_000, method: "POST", path: "^/v1/kv/data/", times: 1 });
@@ -173,12 +182,6 @@ describe.concurrent("serve", () => {
     const next = house.serve("--worker");
     await allAgree(house, "checkout", TAKEOVER_MS);
     await allSynced(house, TAKEOVER_MS);
-
-    sandbox.neon.state.deleteBranch("preview/checkout");
-    expect((await announce(api, house, "delete", "checkout")).status).toBe(202);
-    await until(() => Object.values(holdings(sandbox, "checkout")).every(isEmpty), {
-      what: "all four vendors to be cleaned up",
-    });
     expect(await next.end()).toMatchObject({ code: 0, stderr: "" });
     await house.close();
   }, 150_000);

@@ -42,7 +42,8 @@ export function invalid(message: string): VercelRefusal {
 
 export function refuse(c: Context, refusal: VercelRefusal): Response {
   const body = { ...refusal.beside, error: refusal.error };
-  return c.json(body, refusal.status as ContentfulStatusCode, { ...refusal.headers });
+  const id = { "x-vercel-id": `fra1::sandbox-${crypto.randomUUID()}` };
+  return c.json(body, refusal.status as ContentfulStatusCode, { ...id, ...refusal.headers });
 }
 
 /** What Vercel says for a status that a test injects, and for a path that does not exist. */

@@ -16,6 +16,9 @@ const PROTECTED: readonly (readonly [string, string, Scope])[] = [
   ["GET", "/v1/branches/00000000-0000-4000-8000-000000000001", "read"],
   ["GET", "/v1/bindings", "read"],
   ["GET", "/v1/bindings/00000000-0000-4000-8000-000000000001", "read"],
+  ...["push", "adopt", "release", "suspend", "resume"].map(
+    (command) => ["POST", `/v1/bindings/00000000-0000-4000-8000-000000000001/${command}`, "write"] as const,
+  ),
   ["GET", "/v1/events", "read"],
   ["GET", "/v1/events/1", "read"],
 ];
@@ -77,7 +80,7 @@ test("the list above is complete", () => {
 
 const patternOf = (path: string): string =>
   path
-    .replace(/\/(0{8}-.*|1)$/, "/:id")
+    .replace(/\/(0{8}-[^/]*|1)(?=\/|$)/, "/:id")
     .replace("/sources/shop/", "/sources/:source/")
     .replace("/rules/web/", "/rules/:rule/");
 

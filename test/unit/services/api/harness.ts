@@ -130,7 +130,7 @@ export function harness(
     branches: memoryReader<BranchItem, BranchFilter>([1, 2, 3].map((n) => someBranch(n))),
     bindings: memoryReader<BindingItem, BindingFilter>([1, 2, 3].map((n) => someBinding(n))),
     events: memoryReader<EventItem, EventFilter>([3, 2, 1].map((n) => someEvent(n))),
-    tell: async () => null,
+    tell: async () => ({ binding: someBinding(1), names: [], note: null }),
     ...over,
     webhooks: {
       ingest,

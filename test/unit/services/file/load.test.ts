@@ -105,6 +105,7 @@ describe("the example of the documentation", () => {
       productionReason: null,
       inheritedPassword: "warn",
       proof: "onChange",
+      onDrift: "repair",
       tier: "ticket",
       adopt: [],
       connection: {
