@@ -30,11 +30,13 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
   // The destination leads elsewhere by now: what was written in the account before stays as it is.
   if (adapter.within?.(destination.block, found.target) === false) return null;
   // Whoever held the lease before us may still have a request on its way.
-  const row = lease.takeover ? await takenOver(runtime, found, adapter) : found;
+  const row = lease.takeover ? await takenOver(runtime, found) : found;
   // Whoever resumes makes the places due again.
   if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
   const [here, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
-  const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry)));
+  const settling = row.settleAt !== null && row.settleAt > lease.now;
+  const settles = row.settleAt !== null && row.settleAt <= lease.now;
+  const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry, settling)));
   return {
     row,
     destination,
@@ -47,13 +49,13 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
       ledger,
       bindings: bindings.filter((binding) => binding !== null),
       shared: row.shared,
-      force: row.settleAt !== null && row.settleAt <= lease.now,
+      // Where the vendor compares, what came late was refused: there is nothing to write over.
+      force: settles && !adapter.traits.compareAndSet,
     },
   };
 }
 
-async function takenOver(runtime: Runtime, row: PlaceRow, adapter: DestinationAdapter): Promise<PlaceRow> {
-  if (adapter.traits.compareAndSet) return row;
+async function takenOver(runtime: Runtime, row: PlaceRow): Promise<PlaceRow> {
   await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
   return (await placeById(runtime.database.db, row.id)) ?? row;
 }
@@ -69,10 +71,13 @@ async function pushBinding(
   runtime: Runtime,
   row: PlaceRow,
   all: BindingWithAll,
+  settling: boolean,
 ): Promise<PushBinding | null> {
   const { db } = runtime.database;
   const { binding, rule, branch } = all;
   const leaving = whyLeaving(row, all);
+  // A write that is still on its way would come after the delete, and nobody would know of it.
+  if (leaving !== "no" && settling) return null;
   if (leaving === "stays") return null;
   const [rows, unread] = await Promise.all([
     loginsById(db, Object.values(binding.logins)),
@@ -91,6 +96,7 @@ async function pushBinding(
     rule: rule.definition,
     wanted: binding.wanted,
     applied: binding.applied,
+    inputs: binding.inputs,
     leaving,
     handed: binding.adopt,
     reported: binding.state === "drifted",

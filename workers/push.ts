@@ -63,10 +63,8 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
 }
 
 /** Somebody else is at it by now. What we wrote, if anything, they are to write over once more. */
-async function lost({ runtime, row, adapter, trace }: PushContext, error: LostLease): Promise<never> {
-  if (trace.reached("apply") && !adapter.traits.compareAndSet) {
-    await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
-  }
+async function lost({ runtime, row, trace }: PushContext, error: LostLease): Promise<never> {
+  if (trace.reached("apply")) await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
   throw error;
 }
 
@@ -132,7 +130,9 @@ async function claim(
   const names = changes.map(({ bindingId, change }) => ({
     bindingId,
     name: change.name,
-    fingerprint: change.op === "put" ? change.fingerprint : null,
+    fingerprint: change.op === "put" ? change.fingerprint : (change.observed?.fingerprint ?? null),
+    seen: change.observed !== null,
+    deleting: change.op === "delete",
   }));
   await claimNames(tx, row.id, names);
   const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id));

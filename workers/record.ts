@@ -32,16 +32,17 @@ export async function recordOutcome(
   input: PushInput,
   outcome: PushOutcome,
 ): Promise<Outcome> {
-  const { row, work, adapter, runtime } = context;
-  const unsure = outcome.applied.some(({ result }) => result.unsettled) && !adapter.traits.compareAndSet;
+  const { row, work, runtime } = context;
+  const unsure = outcome.applied.some(({ result }) => result.unsettled);
   const finished = outcome.applied.every(({ result }) => result.error === null);
   await work.record(async (tx) => {
-    await recordNames(tx, row.id, outcome);
+    await recordNames(tx, row.id, input, outcome);
     await recordBindings(context, tx, outcome);
     // What could not be written again this time is written when it can be, and holds up nobody's settling.
     if (input.force) await doubtNames(tx, row.id, doneIn(outcome));
-    const settled = input.force && !unsure;
-    await setPlaceSeen(tx, row.id, { shared: outcome.shared, settled, finished });
+    const settled = !unsure && row.settleAt !== null && row.settleAt <= work.lease.now;
+    const { shared, reference } = outcome;
+    await setPlaceSeen(tx, row.id, { shared, settled, finished, reference });
     if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
     for (const { name, kind } of repairedDrift(outcome)) {
       await recordEvent(tx, {
@@ -67,9 +68,19 @@ const doneIn = (outcome: PushOutcome): string[] =>
 const repairedDrift = ({ plan, applied }: PushOutcome): PushOutcome["plan"]["drift"] =>
   plan.drift.filter(({ name }) => applied.some(({ change }) => change.name === name));
 
-async function recordNames(tx: Db, placeId: string, outcome: PushOutcome): Promise<void> {
+async function recordNames(
+  tx: Db,
+  placeId: string,
+  { ledger }: PushInput,
+  outcome: PushOutcome,
+): Promise<void> {
   for (const { bindingId, change, result } of outcome.applied) {
-    if (result.error !== null) continue;
+    if (result.error !== null) {
+      // Surely never made: should the name appear, it is somebody else's.
+      const made = result.unsettled || ledger.some(({ name }) => name === change.name);
+      if (!made) await forgetNames(tx, placeId, [change.name], bindingId);
+      continue;
+    }
     if (change.op === "delete") await forgetNames(tx, placeId, [change.name], bindingId);
     else
       await recordName(tx, placeId, change.name, {

@@ -45,7 +45,7 @@ export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void
     meant.branchId,
     meant.entries.map(({ rule }) => rule.id),
   );
-  const moves: Move[] = [];
+  const wishes: Wish[] = [];
   for (const entry of meant.entries) {
     const binding = bindings.find((one) => one.ruleId === entry.rule.id);
     if (binding === undefined) continue;
@@ -53,13 +53,15 @@ export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void
     if (wish instanceof SyncError) {
       const reason = { code: wish.code, cause: wish.message, next: nextFor(wish) };
       await setState(tx, [binding.id], "parked", reason);
-    } else if (wish !== null) moves.push(wish);
+    } else wishes.push(wish);
   }
-  if (moves.length > 0) await raise(runtime, tx, moves);
+  await raise(runtime, tx, wishes);
 }
 
-/** One binding that wants more than it has. */
-interface Move {
+/** What one binding wants to have, and where. */
+interface Wish {
+  /** It is another thing than it has or is about to get. */
+  readonly moves: boolean;
   readonly binding: BindingRow;
   readonly aimed: Aim;
   readonly destinationId: string;
@@ -68,13 +70,12 @@ interface Move {
   readonly logins: Readonly<Record<string, string>>;
 }
 
-/** Null: it has what it wants. */
 function wishOf(
   runtime: Runtime,
   { view, reading, known }: Meant,
   { rule, destination }: RuleWithDestination,
   binding: BindingRow,
-): Move | SyncError | null {
+): Wish | SyncError {
   const adapter = destinationAdapter(runtime, destination.kind);
   const aimed = aim(rule.definition, view, { adapter, block: destination.block });
   if (aimed instanceof SyncError) return aimed;
@@ -87,8 +88,8 @@ function wishOf(
   }
   const facts = reading === null ? [] : factsFor(rule.definition, view, reading.branch);
   const text = inputs(rule.revision, aimed.key, logins, facts);
-  if (binding.inputs === text && !isBack(binding)) return null;
   return {
+    moves: binding.inputs !== text || isBack(binding),
     binding,
     aimed,
     destinationId: destination.id,
@@ -104,10 +105,28 @@ function isBack({ leaving, state, code }: BindingRow): boolean {
   return state === "parked" && (code === "source_unready" || code === "policy");
 }
 
-async function raise(runtime: Runtime, tx: Db, moves: readonly Move[]): Promise<void> {
+async function raise(runtime: Runtime, tx: Db, wishes: readonly Wish[]): Promise<void> {
+  const placed = await placesFor(runtime, tx, wishes);
+  // Also who wants nothing new may inherit: its predecessor may have left only now.
+  const { removed, heirs } = await takeOver(tx, placed);
+  // A rule that left the file, and whose names have just gone to another, wants nothing any more.
+  const raised = placed.filter(
+    ({ moves, bindingId }) => (moves || heirs.has(bindingId)) && !removed.has(bindingId),
+  );
+  if (raised.length === 0) return;
+  await raiseWanted(tx, raised);
+  await markDue(tx, "place", [
+    ...new Set([...raised.map((one) => one.placeId), ...(await formerPlaces(tx, raised))]),
+  ]);
+}
+
+type Placed = Wish & { readonly bindingId: string; readonly placeId: string };
+
+async function placesFor(runtime: Runtime, tx: Db, wishes: readonly Wish[]): Promise<Placed[]> {
+  const moving = wishes.filter(({ moves }) => moves);
   const placeIds = await ensurePlaces(
     tx,
-    moves.map(({ destinationId, aimed: { key, container, target } }) => ({
+    moving.map(({ destinationId, aimed: { key, container, target } }) => ({
       destinationId,
       key,
       container,
@@ -115,15 +134,9 @@ async function raise(runtime: Runtime, tx: Db, moves: readonly Move[]): Promise<
     })),
     runtime.settings.sweepEveryMs,
   );
-  const placed = moves.flatMap((move, index) => {
-    const placeId = placeIds[index];
-    return placeId === undefined ? [] : [{ ...move, bindingId: move.binding.id, placeId }];
+  return wishes.flatMap((wish) => {
+    const { moves, binding } = wish;
+    const placeId = moves ? placeIds[moving.indexOf(wish)] : binding.placeId;
+    return placeId == null ? [] : [{ ...wish, bindingId: binding.id, placeId }];
   });
-  const removed = await takeOver(tx, placed);
-  // A rule that left the file, and whose names have just gone to another, wants nothing any more.
-  const raised = placed.filter((one) => !removed.has(one.bindingId));
-  await raiseWanted(tx, raised);
-  await markDue(tx, "place", [
-    ...new Set([...raised.map((one) => one.placeId), ...(await formerPlaces(tx, raised))]),
-  ]);
 }

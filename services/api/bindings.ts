@@ -14,6 +14,8 @@ export const bindingItem = z.object({
   destination: z.string(),
   /** The place, as its adapter writes it; null until the target could be worked out. */
   target: z.string().nullable(),
+  /** What consumers name the place by, where the vendor has a name of its own for it: an ARN. */
+  reference: z.string().nullable(),
   state: z.enum(BINDING_STATES),
   /** In this state since. */
   since: z.iso.datetime(),

@@ -20,6 +20,7 @@ import { type AwsSite, secretsManager, signedStsCall } from "./aws-transport.ts"
 
 /** What DescribeSecret says, as far as it concerns us. It works on a secret that waits for its deletion too. */
 export interface Described {
+  readonly arn: string | null;
   /** VersionId that holds AWSCURRENT; null if the secret has no value yet. */
   readonly current: string | null;
   readonly scheduled: boolean;
@@ -107,8 +108,8 @@ export class AwsCalls {
   }
 
   /** Creates only: throws `conflict` if the name exists, unless this very token made it with this text. */
-  async create(secret: NewSecret): Promise<void> {
-    await this.#call("CreateSecret", true, (client) =>
+  async create(secret: NewSecret): Promise<{ arn: string | undefined }> {
+    const answer = await this.#call("CreateSecret", true, (client) =>
       client.send(
         new CreateSecretCommand({
           Name: secret.name,
@@ -122,6 +123,7 @@ export class AwsCalls {
         }),
       ),
     );
+    return { arn: answer.ARN };
   }
 
   /** Adds a version that nobody reads yet. True if it is the current one already: a repeat of what was done. */
@@ -231,6 +233,7 @@ function described(answer: DescribeSecretResponse, region: string): Described {
   }
   const versions = Object.entries(answer.VersionIdsToStages ?? {});
   return {
+    arn: answer.ARN ?? null,
     current: versions.find(([, stages]) => stages.includes(CURRENT))?.[0] ?? null,
     scheduled: answer.DeletedDate !== undefined,
     mark: markOf(answer),

@@ -156,8 +156,16 @@ async function create(
     });
   }
   try {
-    await calls.create({ name, text, token, mark: claim.mark, kmsKeyId, replicaRegions });
-    return all(changes, token);
+    const { arn } = await calls.create({
+      name,
+      text,
+      token,
+      mark: claim.mark,
+      kmsKeyId,
+      replicaRegions,
+    });
+    const made = all(changes, token);
+    return arn === undefined ? made : made.map((result) => ({ ...result, reference: arn }));
   } catch (error) {
     return settle(context, changes, error, {
       isDone: (now) => now?.current === token,

@@ -231,9 +231,9 @@ class AwsSecretsManager implements Destination<AwsTarget> {
   async #observe(where: AwsTarget, contents: boolean): Promise<Observation> {
     const now = await this.#calls.describe(where.name);
     this.#described.set(where.name, now);
-    if (now === null) return { ...NOTHING, exists: false };
-    const { current, mark, foreign } = now;
-    const seen = { ...NOTHING, mark, foreign };
+    if (now === null) return { ...NOTHING, exists: false, reference: null };
+    const { current, mark, foreign, arn: reference } = now;
+    const seen = { ...NOTHING, mark, foreign, reference };
     // No consumer gets a value out of it, and no recorded version equals this one.
     if (now.scheduled) return { ...seen, version: scheduledVersion(current) };
     if (current === null) return seen;

@@ -15,7 +15,7 @@ import { appAuth, type GitHubAuth, tokenAuth } from "./github-auth.ts";
 import { type GitHubCall, GitHubClient } from "./github-client.ts";
 import { githubError } from "./github-errors.ts";
 import { type GitHubItem, GitHubShelf } from "./github-shelf.ts";
-import type { GitHubBlock, GitHubTarget } from "./github-target.ts";
+import { type GitHubBlock, type GitHubTarget, githubRoom } from "./github-target.ts";
 import { GitHubWriter } from "./github-writer.ts";
 
 const repository = z.object({ id: z.number() });
@@ -41,7 +41,7 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       if (target.scope.id !== null && target.scope.id !== id) throw otherRepository(target.scope.id, id);
     }
     if (target.environment !== null && !(await this.#hasEnvironment(client, target.environment))) {
-      if (this.#block.createEnvironments) return;
+      if (target.createEnvironment) return;
       throw missingEnvironment(target.environment);
     }
     await new GitHubShelf(client, target).probe();
@@ -60,6 +60,7 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       mark: null,
       foreign: null,
       names: items.map((item) => this.#see(item, target)),
+      room: githubRoom(target),
     }));
   }
 
@@ -82,7 +83,7 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       return await new GitHubShelf(client, target).list();
     } catch (thrown) {
       const missing = thrown instanceof SyncError && thrown.code === "target_missing";
-      if (!missing || target.environment === null || !this.#block.createEnvironments) throw thrown;
+      if (!missing || target.environment === null || !target.createEnvironment) throw thrown;
       // Absent only if the repository is there and says that it has no such environment.
       if (await this.#hasEnvironment(client, target.environment)) throw thrown;
       await client.json(REPOSITORY, repository);
@@ -115,8 +116,11 @@ export class GitHubDestination implements Destination<GitHubTarget> {
   }
 
   /** Only one that is certainly not there, and without a body: a put resets the rules of one that is. */
-  async #createEnvironment(client: GitHubClient, { environment }: GitHubTarget): Promise<boolean> {
-    if (environment === null || !this.#block.createEnvironments) return false;
+  async #createEnvironment(
+    client: GitHubClient,
+    { environment, createEnvironment }: GitHubTarget,
+  ): Promise<boolean> {
+    if (environment === null || !createEnvironment) return false;
     if (await this.#hasEnvironment(client, environment)) return false;
     await client.ok(environmentCall("PUT", environment));
     return true;
@@ -183,6 +187,6 @@ function missingEnvironment(environment: string): SyncError {
   return new SyncError("target_missing", `github's repository has no environment ${named}`, {
     vendor: "github",
     operation: environmentCall("GET", "").operation,
-    next: "Create the environment, or say `createEnvironments: true` at the destination.",
+    next: "Create the environment, or say `createEnvironment: true` in the target.",
   });
 }

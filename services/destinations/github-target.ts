@@ -57,6 +57,9 @@ export const githubTargetInput = z.strictObject({
     description:
       "Variables can be read by everybody who may read the repository: for hosts, never for passwords.",
   }),
+  createEnvironment: z.boolean().optional().meta({
+    description: "Create the environment if it is missing. Default: what the destination says.",
+  }),
   visibility: z.enum(["all", "private", "selected"]).optional().meta({
     description:
       "Organization only: who sees a secret that is created. Default private, or selected if repositories are named. What exists keeps its visibility.",
@@ -80,6 +83,8 @@ export interface GitHubTarget {
       }
     | { readonly kind: "organization"; readonly login: string };
   readonly environment: string | null;
+  /** Whether it may be created. */
+  readonly createEnvironment: boolean;
   readonly family: "actions" | "dependabot";
   readonly as: "secret" | "variable";
   readonly visibility: "all" | "private" | "selected";
@@ -91,10 +96,12 @@ export function parseGitHubTarget(block: GitHubBlock, input: unknown): GitHubTar
   const problem = mistakeIn(block, target);
   if (problem !== null) throw invalidTarget("github", problem);
   const { environment = null, family, as, visibility, selectedRepositories = [] } = target;
+  const { createEnvironment = block.createEnvironments } = target;
   return {
     api: block.api,
     scope: scopeOf(block),
     environment,
+    createEnvironment: createEnvironment && environment !== null,
     family,
     as,
     visibility: visibility ?? (selectedRepositories.length > 0 ? "selected" : "private"),
@@ -111,6 +118,9 @@ function mistakeIn(block: GitHubBlock, target: z.output<typeof githubTargetInput
   }
   if (visibility !== undefined && (visibility === "selected") !== (selectedRepositories !== undefined)) {
     return "selectedRepositories go with visibility: selected, and with nothing else";
+  }
+  if (target.createEnvironment !== undefined && environment === undefined) {
+    return "createEnvironment goes with environment";
   }
   if (family === "dependabot" && environment !== undefined) return "environment: Dependabot knows none";
   if (family === "dependabot" && as === "variable") return "as: Dependabot knows no variables";
@@ -145,6 +155,12 @@ export function githubWithin(block: GitHubBlock, { api, scope }: GitHubTarget): 
 function scopeText(scope: GitHubTarget["scope"]): string {
   const parts = scope.kind === "organization" ? [scope.login] : [scope.owner, scope.name, scope.id];
   return [scope.kind, ...parts].join("/").toLowerCase();
+}
+
+/** https://docs.github.com/actions/reference/security/secrets and .../variables: how many fit there. */
+export function githubRoom({ scope, environment, as }: GitHubTarget): number {
+  if (scope.kind === "organization") return 1_000;
+  return as === "variable" && environment === null ? 500 : 100;
 }
 
 /** Who reads it is whoever may open a pull request; environments have rules that we do not see. */

@@ -25,6 +25,8 @@ export const ledger = branchline.table(
     /** Fingerprints of what was claimed since the last record. */
     claims: text("claims").array().notNull().default(sql`'{}'`),
     confirmed: boolean("confirmed").notNull().default(false),
+    /** The last claim was to take it away. */
+    deleting: boolean("deleting").notNull().default(false),
     /** A write was recorded, or the name was found to be ours: whatever a later claim becomes, it is. */
     writtenAt: instant("written_at"),
     /** Since `driftsSince`, which moves on when 24 hours have passed without one. */
@@ -42,6 +44,7 @@ const entry = {
   claimedAt: ledger.claimedAt,
   claims: ledger.claims,
   confirmed: ledger.confirmed,
+  deleting: ledger.deleting,
   written: sql<boolean>`${ledger.writtenAt} is not null`,
   drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
 };
@@ -60,23 +63,29 @@ export async function keptLedgerOf(db: Db, placeId: string): Promise<LedgerEntry
     .orderBy(ledger.name);
 }
 
+export interface NameClaim {
+  readonly bindingId: string;
+  readonly name: string;
+  /** Of what is to be written, or of what was seen and is to go; null: nobody knows. */
+  readonly fingerprint: Fingerprint | null;
+  readonly seen: boolean;
+  readonly deleting: boolean;
+}
+
 /**
  * Before the first write: from now on these names are ours, and whatever becomes of this process, the
  * next push knows that their state at the vendor is in question, and what of ours may be there. A name that
  * was `seen` there has been found to be ours, or was handed over, and stays so. Throws `conflict` if a name has
  * passed to another binding meanwhile.
  */
-export async function claimNames(
-  db: Db,
-  placeId: string,
-  names: readonly { name: string; bindingId: string; fingerprint: Fingerprint | null; seen: boolean }[],
-): Promise<void> {
+export async function claimNames(db: Db, placeId: string, names: readonly NameClaim[]): Promise<void> {
   if (names.length === 0) return;
-  const rows = names.map(({ name, bindingId, fingerprint, seen }) => ({
+  const rows = names.map(({ name, bindingId, fingerprint, seen, deleting }) => ({
     placeId,
     name,
     bindingId,
     writtenAt: seen ? sql`now()` : null,
+    deleting,
     claims: fingerprint === null ? [] : [fingerprint],
   }));
   const claimed = await db
@@ -86,9 +95,10 @@ export async function claimNames(
       target: [ledger.placeId, ledger.name],
       set: {
         confirmed: false,
+        deleting: sql`excluded.deleting`,
         writtenAt: sql`coalesce(${ledger.writtenAt}, excluded.written_at)`,
-        // When what is there may have been made by us: not before the last look that showed nothing.
-        claimedAt: sql`case when excluded.written_at is null then now() else ${ledger.claimedAt} end`,
+        // What we make is made after the last look that showed nothing; what we take away was made before.
+        claimedAt: sql`case when excluded.written_at is null or excluded.deleting then now() else ${ledger.claimedAt} end`,
         claims: sql`array(select distinct unnest(${ledger.claims} || excluded.claims))`,
       },
       setWhere: sql`${ledger.bindingId} = excluded.binding_id`,
@@ -107,7 +117,7 @@ export async function recordName(
 ): Promise<void> {
   await db
     .update(ledger)
-    .set({ ...seen, confirmed: true, writtenAt: sql`now()`, claims: sql`'{}'` })
+    .set({ ...seen, confirmed: true, deleting: false, writtenAt: sql`now()`, claims: sql`'{}'` })
     .where(and(eq(ledger.placeId, placeId), eq(ledger.name, name)));
 }
 

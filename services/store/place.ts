@@ -20,6 +20,8 @@ export const place = branchline.table(
     settleAt: instant("settle_at"),
     /** The vendor's secret holds names that are not ours: contents must be read before a write. */
     shared: boolean("shared").notNull().default(false),
+    /** What consumers name it by, where the vendor has a name of its own for it: an ARN. */
+    reference: text("reference"),
     /** Of the claim in progress: kept over repeats of the same push. */
     intent: uuid("intent"),
     intentFingerprint: text("intent_fingerprint"),
@@ -67,6 +69,7 @@ export async function ensurePlaces(
   places: readonly NewPlace[],
   sweepEveryMs: number,
 ): Promise<(string | undefined)[]> {
+  if (places.length === 0) return [];
   const keyOf = (one: { destinationId: string; key: string }): string => `${one.destinationId}\n${one.key}`;
   // Two rules may aim at one place; in a fixed order, so that two callers cannot deadlock.
   const distinct = [...new Map(places.map((one) => [keyOf(one), one])).values()];
@@ -97,12 +100,13 @@ export async function ensurePlaces(
 export async function setPlaceSeen(
   db: Db,
   id: string,
-  seen: { shared: boolean; settled: boolean; finished: boolean },
+  seen: { shared: boolean; settled: boolean; finished: boolean; reference: string | null | undefined },
 ): Promise<void> {
   await db
     .update(place)
     .set({
       shared: seen.shared,
+      ...(seen.reference === undefined ? {} : { reference: seen.reference }),
       ...(seen.finished ? { intent: null } : {}),
       // What was put in doubt while this push ran stays so.
       ...(seen.settled

@@ -146,6 +146,8 @@ export interface BindingItem {
   readonly branch: { readonly id: string; readonly name: string };
   readonly destination: string;
   readonly target: string | null;
+  /** What consumers name the place by, where the vendor has a name of its own for it: an ARN. */
+  readonly reference: string | null;
   readonly state: BindingState;
   readonly since: string;
   readonly wanted: number;
@@ -160,7 +162,7 @@ export interface BindingItem {
 
 const selectBinding = sql`
   select n.id, r.name as rule, jsonb_build_object('id', b.id, 'name', b.name) as branch,
-    d.name as destination, p.key as target, n.state, ${iso(sql`n.since`)} as since,
+    d.name as destination, p.key as target, p.reference, n.state, ${iso(sql`n.since`)} as since,
     n.wanted::int as wanted, n.applied::int as applied,
     (select case when count(*) = 1 then max(l.generation)::int end
      from branchline.login l where l.id in (select value::uuid from jsonb_each_text(n.logins))) as generation,

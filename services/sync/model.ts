@@ -157,6 +157,8 @@ export interface LedgerEntry {
   readonly claimedAt: Date;
   /** Fingerprints of all values claimed since the last record: what of ours may be there. */
   readonly claims: readonly Fingerprint[];
+  /** The last claim was to take it away: if it went through, what is there now is somebody else's. */
+  readonly deleting: boolean;
   /** False: claimed for a write or a delete, and no answer recorded yet. */
   readonly confirmed: boolean;
   /** At least one write of this name has been recorded: it is ours whatever the last claim became. */

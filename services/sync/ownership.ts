@@ -95,34 +95,31 @@ export function foreignSecret(input: Scene): Reason | null {
 
 const CHOOSE = "Choose another target, or adopt the names in the rule.";
 
-/** Whether a name in the ledger is really ours at the vendor, as far as can be seen. */
+/**
+ * Whether a name in the ledger is really ours at the vendor, as far as can be seen. What was written, and not
+ * claimed to be taken away since, is ours whatever it holds by now. Else what we see must look like ours.
+ */
 export function isOurs(
   input: Scene,
   entry: LedgerEntry,
   seen: ObservedName,
   claims: readonly Fingerprint[] = entry.claims,
 ): boolean {
+  const { traits, observation } = input;
   if (isForeign(input, seen)) return false;
-  if (entry.confirmed || entry.written || seen.mark !== null) return true;
-  if (seen.fingerprint !== null) return claims.includes(seen.fingerprint);
-  if (input.traits.grain === "atomic") return input.observation.mark !== null;
-  return !input.traits.mark && madeAtClaim(input.traits, entry, seen);
+  if (entry.confirmed || (entry.written && !entry.deleting) || seen.mark !== null) return true;
+  if (seen.fingerprint !== null) return [entry.fingerprint, ...claims].includes(seen.fingerprint);
+  if (traits.grain === "atomic") return observation.mark !== null;
+  return !traits.mark && (entry.written ? madeBefore(entry, seen) : madeAtClaim(traits, entry, seen));
 }
 
-/**
- * Whether a name that is to go may be what we wrote. One that is confirmed is ours whatever it holds by now. Else
- * our last word may have been a delete that went through, and what we see somebody else's new beginning.
- */
+/** The same of a name that may not be shown: in a secret without our mark nothing that we only claimed was made. */
 export function mayBeOurs(input: Scene, entry: LedgerEntry, seen: ObservedName | null): boolean {
+  if (seen !== null) return isOurs(input, entry, seen);
   const { traits, observation } = input;
-  if (entry.confirmed) return true;
-  // In a secret without our mark nothing was made that we only claimed.
-  if (seen === null)
-    return entry.written || traits.grain !== "atomic" || !traits.mark || observation.mark !== null;
-  if (!isOurs(input, entry, seen)) return false;
-  if (seen.mark !== null) return true;
-  if (seen.fingerprint !== null) return [entry.fingerprint, ...entry.claims].includes(seen.fingerprint);
-  return !traits.mark || traits.grain === "atomic";
+  return (
+    entry.confirmed || entry.written || traits.grain !== "atomic" || !traits.mark || observation.mark !== null
+  );
 }
 
 /** Somebody else says that it is theirs. */
@@ -145,6 +142,10 @@ const foreignMark = (input: Scene, mark: Mark | null): boolean =>
 /** The mark outlives a lost ledger: what says in our own hand that we made it is ours, under whichever rule. */
 const markedOurs = (input: Scene, seen: ObservedName): boolean =>
   seen.foreign === null && seen.mark?.installation === input.installation;
+
+/** Made after we began to take it away, it is somebody else's. */
+const madeBefore = (entry: LedgerEntry, seen: ObservedName): boolean =>
+  seen.createdAt == null || seen.createdAt.getTime() <= entry.claimedAt.getTime() + 1_000;
 
 /** Where neither value nor mark can be seen, only the time of its making speaks. */
 function madeAtClaim(traits: Traits, entry: LedgerEntry, seen: ObservedName): boolean {

@@ -123,6 +123,8 @@ export interface PushOutcome {
   readonly applied: readonly AppliedChange[];
   readonly plan: Plan;
   readonly shared: boolean;
+  /** What consumers name the place by; undefined: not seen this time. */
+  readonly reference: string | null | undefined;
 }
 
 /** Throws what concerns the whole place (check, observe, claim); what concerns a binding is in the outcome. */
@@ -148,7 +150,8 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
   const applied = await apply(input, ports, guarded, seen);
   settle(prepared, planned, applied, outcomes);
   const known = { ...planned, equal: atVersionOf(applied, input, planned) };
-  return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen) };
+  const reference = applied.find(({ result }) => result.reference)?.result.reference ?? seen.reference;
+  return { bindings: outcomes, applied, plan: known, shared: holdsOthers(input, seen), reference };
 }
 
 /** A target that is gone keeps nobody from leaving it. For everybody else it is a failure like any other. */
@@ -164,7 +167,7 @@ function withoutTarget(input: PushInput, error: SyncError): PushOutcome {
     leaving === "no" ? [id, { kind: "failed", error }] : [id, { kind: "done", warning: null, removed: true }],
   );
   const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [], warnings: [] };
-  return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared };
+  return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared, reference: undefined };
 }
 
 /** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */

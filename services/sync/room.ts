@@ -20,7 +20,8 @@ const NEARLY = 0.8;
 
 /** Counts are known before the first write, so nobody finds out in the middle of a bundle. */
 export function limitCounts(input: PlanInput, out: Draft): void {
-  const { names, bundleBytes } = input.traits.limits;
+  const { bundleBytes } = input.traits.limits;
+  const names = input.observation.room ?? input.traits.limits.names;
   const puts = out.changes.flatMap(({ bindingId, change }) =>
     change.op === "put" ? [{ bindingId, change }] : [],
   );

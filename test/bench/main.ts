@@ -8,6 +8,7 @@ import { settleEnvironment } from "../../services/config.ts";
 import type { Result } from "./result.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Result[]> }>>> = {
+  calls: () => import("./calls.ts"),
   propagate: () => import("./propagate.ts"),
 };
 

@@ -10,6 +10,7 @@ import { createMemoryDestination, type MemoryOptions } from "../../services/dest
 import { memoryStore } from "../../services/destinations/memory-store.ts";
 import { vercel } from "../../services/destinations/vercel.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
+import { ingest } from "../../services/store/ingest.ts";
 import type { Rule } from "../../services/sync/model.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, type HandOptions, startByHand } from "../support/hand.ts";
@@ -547,6 +548,72 @@ describe("limits", () => {
     await s.tell({ command: "push" });
     await s.hand.drain();
     expect(await s.binding()).toMatchObject({ state: "parked", code: "limit_exceeded" });
+  });
+});
+
+describe("what consumers name a secret by", () => {
+  test("is there as soon as it is made, and stays when what is in it changes", async () => {
+    const vendor = await startAws();
+    ends.push(() => vendor.close());
+    const { region, account, accessKeyId, secretAccessKey } = AWS_DEFAULTS;
+    const block = {
+      account,
+      region,
+      accessKey: { id: "env:ID", secret: "env:SECRET" },
+      endpoint: vendor.url,
+      stsEndpoint: vendor.url,
+      privateNetwork: true,
+    };
+    const { hand, project, branchId } = await scene(
+      {},
+      { destination: "aws", target: { secretId: "shop/db" }, exposure: "preview" },
+      {
+        vendors: { aws: { adapter: awsSecretsManager, block } },
+        credentials: { "env:ID": accessKeyId, "env:SECRET": secretAccessKey },
+      },
+    );
+    await hand.look();
+    const made = await hand.binding(BRANCH);
+    expect(made.reference).toMatch(
+      /^arn:aws:secretsmanager:eu-central-1:123456789012:secret:shop\/db-\w{6}$/,
+    );
+    project.rotate(branchId, "app_owner");
+    await hand.look();
+    expect(await hand.binding(BRANCH)).toMatchObject({ applied: 2, reference: made.reference });
+  });
+});
+
+describe("a target that is not there yet", () => {
+  test("waits for the event that may have made it", async () => {
+    const vendor = await startVercel();
+    ends.push(() => vendor.close());
+    const { token, teamSlug: team, projectName: project } = VERCEL_DEFAULTS;
+    const block = { project, team, token: "env:T", api: vendor.url, privateNetwork: true };
+    const { hand } = await scene(
+      {},
+      { destination: "web", target: { environment: "preview", gitBranch: "x" } },
+      { vendors: { web: { adapter: vercel, block } }, credentials: { "env:T": token } },
+    );
+    await hand.look();
+    expect(await hand.binding(BRANCH)).toMatchObject({ state: "parked", code: "target_missing" });
+    vendor.state.addBranch(project, "x");
+    await hand.look();
+    expect(await hand.binding(BRANCH)).toMatchObject({ state: "parked" });
+    await ingest(hand.database.db, [
+      {
+        origin: "github",
+        deliveryId: "d1",
+        kind: "create",
+        sources: ["shop"],
+        project: null,
+        neonBranchId: null,
+        wakes: true,
+        subject: { gitBranch: "x" },
+        ignored: null,
+      },
+    ]);
+    await hand.drain();
+    expect(await hand.binding(BRANCH)).toMatchObject({ state: "synced" });
   });
 });
 

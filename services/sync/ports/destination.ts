@@ -75,6 +75,10 @@ export interface Observation {
   /** Atomic vendors: why the secret as a whole is not to be touched (rotation enabled), in words. */
   readonly foreign: string | null;
   readonly names: readonly ObservedName[];
+  /** What consumers name it by where that is not what the rule says: an ARN. Null: not yet there. */
+  readonly reference?: string | null;
+  /** How many names the vendor takes here, where that is another number than the traits have. */
+  readonly room?: number;
   /** What counts against the vendor's limits already, where `names` does not tell. */
   readonly used?: {
     /** Names where the vendor counts them: all of an environment, whichever branch they are for. */
@@ -122,6 +126,8 @@ export interface Applied {
   /** True: the write may be overtaken or may not have landed as told. The place becomes unsettled. */
   readonly unsettled: boolean;
   readonly error: SyncError | null;
+  /** As of an observation; of what was just made. */
+  readonly reference?: string;
 }
 
 /**

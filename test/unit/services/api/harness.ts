@@ -75,6 +75,7 @@ export const someBinding = (n: number, over: Partial<BindingItem> = {}): Binding
   branch: { id: uuid(900), name: "preview/900" },
   destination: "web",
   target: "vercel:acme/shop-web/preview/900",
+  reference: null,
   state: "parked",
   since: "2026-09-01T12:00:00.000Z",
   wanted: 3,

@@ -170,6 +170,19 @@ describe("failing in the middle", () => {
   });
 });
 
+describe("room", () => {
+  test("is what GitHub has for secrets and variables, at each level", async () => {
+    const { hand } = await start();
+    const room = async (target: object) => (await hand.observe(target)).room;
+    expect(await room({})).toBe(100);
+    expect(await room({ as: "variable" })).toBe(500);
+    expect(await room({ environment: "preview", as: "variable" })).toBe(100);
+    await vendor?.close();
+    const ofOrganization = await start({ repository: undefined, organization });
+    expect((await ofOrganization.hand.observe({})).room).toBe(1_000);
+  });
+});
+
 describe("environments", () => {
   const TARGET = { environment: "review/42" };
 
@@ -180,6 +193,17 @@ describe("environments", () => {
     expect(codes(await hand.write(TARGET, { A: "1" }))).toEqual({ A: null });
     expect(state.secret(repository, "A", { environment: "review/42" })).toBe("1");
     expect(state.repository(repository).environments.get("review/42")?.protection).toEqual({});
+  });
+
+  test("that are missing are created where the rule says so, and where it says no they are not", async () => {
+    const { hand, state } = await start();
+    expect(codes(await hand.write({ ...TARGET, createEnvironment: true }, { A: "1" }))).toEqual({ A: null });
+    expect(state.repository(repository).environments.has("review/42")).toBe(true);
+    await vendor?.close();
+    const allowed = await start({ createEnvironments: true });
+    const no = { ...TARGET, createEnvironment: false };
+    expect((await thrown(allowed.hand.check(no))).code).toBe("target_missing");
+    expect(() => hand.parse({ createEnvironment: true })).toThrow("createEnvironment goes with environment");
   });
 
   test("that are missing are a missing target otherwise", async () => {
