@@ -10,6 +10,8 @@ import type { Result } from "./result.ts";
 const BENCHES: Readonly<Record<string, () => Promise<{ run(): Promise<Result[]> }>>> = {
   calls: () => import("./calls.ts"),
   propagate: () => import("./propagate.ts"),
+  strings: () => import("./strings.ts"),
+  watch: () => import("./watch.ts"),
 };
 
 settleEnvironment();
