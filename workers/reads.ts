@@ -13,6 +13,9 @@ const GATHER_MS = 5;
 interface Gathering {
   readonly roles: Set<string>;
   readonly reading: Promise<BranchReading | null>;
+  /** Those who still want it. When the last one gives up, so does the read. */
+  waiting: number;
+  readonly abandoned: AbortController;
 }
 
 const gatherings = new WeakMap<Runtime, Map<string, Gathering>>();
@@ -25,35 +28,48 @@ export function openShared(runtime: Runtime, row: SourceRow, signal: AbortSignal
     moved: (cursor) => own.moved(cursor),
     branches: () => own.branches(),
     branch: (id) => own.branch(id),
-    read: async (id, roles) => await orAbort(join(runtime, row, id, roles), signal),
+    read: async (id, roles) => {
+      const joined = join(runtime, row, id, roles);
+      joined.waiting += 1;
+      try {
+        return await orAbort(joined.reading, signal);
+      } finally {
+        joined.waiting -= 1;
+        if (joined.waiting === 0) joined.abandoned.abort();
+      }
+    },
   };
 }
 
-function join(
-  runtime: Runtime,
-  row: SourceRow,
-  id: string,
-  roles: readonly string[],
-): Promise<BranchReading | null> {
+function join(runtime: Runtime, row: SourceRow, id: string, roles: readonly string[]): Gathering {
   const open = gatherings.get(runtime) ?? new Map<string, Gathering>();
   gatherings.set(runtime, open);
   const key = `${row.id}/${id}`;
-  const joined = open.get(key) ?? gather(runtime, row, id, () => open.delete(key));
+  const there = open.get(key);
+  const joined =
+    there === undefined || there.abandoned.signal.aborted
+      ? gather(runtime, row, id, () => open.delete(key))
+      : there;
   open.set(key, joined);
   for (const role of roles) joined.roles.add(role);
-  return joined.reading;
+  return joined;
 }
 
 function gather(runtime: Runtime, row: SourceRow, id: string, close: () => void): Gathering {
   const roles = new Set<string>();
+  // Nobody's own signal: the first who joined may give up while the others still wait. And no deadline, for a
+  // read may have to wait for its turn at Neon for longer than any: given up in the middle, it would only have
+  // used up what the next one has to wait for.
+  const abandoned = new AbortController();
   const start = async (): Promise<BranchReading | null> => {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     close();
-    // Nobody's own signal: the first who joined may give up while the others still wait.
-    const limit = AbortSignal.timeout(runtime.settings.leaseMs);
-    return await openSource(runtime, row, limit).read(id, [...roles]);
+    return await openSource(runtime, row, abandoned.signal).read(id, [...roles]);
   };
-  return { roles, reading: start() };
+  const reading = start();
+  // Told to those who wait for it; there may be nobody left.
+  reading.catch(() => undefined);
+  return { roles, reading, waiting: 0, abandoned };
 }
 
 async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -156,16 +156,9 @@ async function create(
     });
   }
   try {
-    const { arn } = await calls.create({
-      name,
-      text,
-      token,
-      mark: claim.mark,
-      kmsKeyId,
-      replicaRegions,
-    });
-    const made = all(changes, token);
-    return arn === undefined ? made : made.map((result) => ({ ...result, reference: arn }));
+    const secret = { name, text, token, mark: claim.mark, kmsKeyId, replicaRegions };
+    const { arn } = await calls.create(secret);
+    return all(changes, token).map((made) => (arn === undefined ? made : { ...made, reference: arn }));
   } catch (error) {
     return settle(context, changes, error, {
       isDone: (now) => now?.current === token,

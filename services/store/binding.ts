@@ -187,7 +187,7 @@ export async function setOutcome(
   const { rows } = await db.execute<{ id: string }>(sql`
     select id from branchline.binding
     where id = any(${sql.param([...ids])}::uuid[]) and state not in ('removed', 'retained')
-    order by id for update`);
+    order by id for no key update`);
   await setState(
     db,
     rows.map((row) => row.id),

@@ -61,7 +61,7 @@ const oldestFirst = (table: SQL): SQL => sql`
   update ${table} t set ${queue}
   from (
     select id from ${table} where due_at <= now() and ${free}
-    order by due_at limit ${BATCH} for update skip locked
+    order by due_at limit ${BATCH} for no key update skip locked
   ) picked where t.id = picked.id returning t.id`;
 
 /** Milliseconds until something that nobody holds becomes due; null: nothing ever does. */

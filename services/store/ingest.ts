@@ -4,7 +4,7 @@
  */
 import { sql } from "drizzle-orm";
 import { placesParkedFor } from "./binding.ts";
-import type { Db } from "./db.ts";
+import { type Db, withoutDeadlock } from "./db.ts";
 import { type EventOutcome, event, eventsByDelivery } from "./event.ts";
 import { markDue } from "./work.ts";
 
@@ -44,28 +44,31 @@ const keyOf = (one: { origin: string; deliveryId: string | null }): string =>
 
 /** One answer per delivery, in order. */
 export async function ingest(db: Db, batch: readonly Incoming[]): Promise<Taken[]> {
-  return await db.transaction(async (tx) => {
-    const known = await seenBefore(tx, batch);
-    const resolve = await resolver(tx, batch);
-    const fresh = new Map<string, Resolved>();
-    const again: Resolved[] = [];
-    for (const incoming of batch) {
-      const before = known.get(keyOf(incoming));
-      if (before === undefined) fresh.set(keyOf(incoming), resolve(incoming));
-      // Received but not handled: it counts anew, under the number it has.
-      else if (before.outcome === "pending") again.push(resolve(incoming));
-    }
-    const ids = await write(tx, [...fresh.values()]);
-    await wake(tx, [...fresh.values(), ...again]);
-    return batch.map((incoming): Taken => {
-      const before = known.get(keyOf(incoming));
-      const reason = fresh.get(keyOf(incoming))?.reason ?? null;
-      const id = String(before?.id ?? ids.get(keyOf(incoming)) ?? 0);
-      if (before === undefined) return { id, outcome: reason === null ? "accepted" : "ignored", reason };
-      if (before.outcome === "pending") return { id, outcome: "accepted", reason: null };
-      const outcome = before.outcome === "ignored" ? "ignored" : "duplicate";
-      return { id, outcome, reason: "this delivery was handled before" };
-    });
+  // Two batches that hold the same deliveries in another order would wait for each other.
+  return await withoutDeadlock(async () => await db.transaction(async (tx) => await take(tx, batch)));
+}
+
+async function take(tx: Db, batch: readonly Incoming[]): Promise<Taken[]> {
+  const known = await seenBefore(tx, batch);
+  const resolve = await resolver(tx, batch);
+  const fresh = new Map<string, Resolved>();
+  const again: Resolved[] = [];
+  for (const incoming of batch) {
+    const before = known.get(keyOf(incoming));
+    if (before === undefined) fresh.set(keyOf(incoming), resolve(incoming));
+    // Received but not handled: it counts anew, under the number it has.
+    else if (before.outcome === "pending") again.push(resolve(incoming));
+  }
+  const ids = await write(tx, [...fresh.values()]);
+  await wake(tx, [...fresh.values(), ...again]);
+  return batch.map((incoming): Taken => {
+    const before = known.get(keyOf(incoming));
+    const reason = fresh.get(keyOf(incoming))?.reason ?? null;
+    const id = String(before?.id ?? ids.get(keyOf(incoming)) ?? 0);
+    if (before === undefined) return { id, outcome: reason === null ? "accepted" : "ignored", reason };
+    if (before.outcome === "pending") return { id, outcome: "accepted", reason: null };
+    const outcome = before.outcome === "ignored" ? "ignored" : "duplicate";
+    return { id, outcome, reason: "this delivery was handled before" };
   });
 }
 

@@ -36,7 +36,7 @@ export async function takeOver(
     join branchline.rule r on r.id = b.rule_id
     where br.gone_at is not null or r.orphaned_at is not null or b.leaving
        or b.place_id is distinct from l.place_id or b.state in ('removed', 'retained')
-    order by l.place_id, l.name for update of l, b`);
+    order by l.place_id, l.name for no key update of l, b`);
   for (const { placeId, bindingId } of claimants) {
     const mine = rows.filter((row) => row.place_id === placeId && row.heir === bindingId);
     await passNames(

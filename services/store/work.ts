@@ -52,10 +52,11 @@ const table = (kind: WorkKind): SQL => sql.raw(`branchline.${kind}`);
 /** Makes rows due at once (or after `delayMs`), also while someone works on them. */
 export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], delayMs = 0): Promise<void> {
   if (ids.length === 0) return;
-  // Ordered, so that two callers with the same rows cannot deadlock.
+  // Ordered, so that two callers with the same rows cannot deadlock. And no stronger than the update itself: whoever
+  // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   await db.execute(sql`
     with locked as (
-      select id from ${table(kind)} where id = any(${sql.param([...ids])}::uuid[]) order by id for update
+      select id from ${table(kind)} where id = any(${sql.param([...ids])}::uuid[]) order by id for no key update
     )
     update ${table(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
@@ -84,7 +85,7 @@ export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: num
     from (
       select id, lease_until is not null as takeover from ${table(kind)}
       where id = ${id} and due_at <= now() and (lease_until is null or lease_until < now())
-      for update
+      for no key update
     ) free
     where t.id = free.id
     returning t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);
@@ -144,6 +145,6 @@ export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<
 /** Locks the row for the rest of the transaction; false if the lease is no longer ours. */
 export async function holdLease(db: Db, lease: Lease): Promise<boolean> {
   const result = await db.execute(sql`
-    select 1 from ${table(lease.kind)} where id = ${lease.id} and epoch = ${lease.epoch} for update`);
+    select 1 from ${table(lease.kind)} where id = ${lease.id} and epoch = ${lease.epoch} for no key update`);
   return result.rows.length === 1;
 }

@@ -52,5 +52,6 @@ export function driftOf(input: Scene, entry: LedgerEntry): Drift["kind"] | null 
   if (seen === null) return observation.complete ? "lost" : null;
   if (isForeign(input, seen)) return "foreign";
   if (seen.fingerprint !== null) return seen.fingerprint === entry.fingerprint ? null : "changed";
-  return seen.version === entry.version ? null : "changed";
+  // Where one version stands for the whole secret, its names have none of their own.
+  return (seen.version ?? observation.version) === entry.version ? null : "changed";
 }

@@ -11,7 +11,10 @@ import type { Fingerprint, Mark, Observation, ObservedName, Traits } from "./por
 /** What can be said of a place, whichever binding asks. */
 type Scene = Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">;
 
-/** A name that was made within this span around its claim may be ours: the longest life of a request. */
+/**
+ * A name that was made within this span of its claim may be ours: before it by an earlier request that came
+ * late, since our last look showed nothing; after it by the longest life of a request.
+ */
 const CLAIM_WINDOW_MS = 60_000;
 
 /** Why what is there may not be overwritten, or null. */
@@ -110,7 +113,7 @@ export function isOurs(
   if (entry.confirmed || (entry.written && !entry.deleting) || seen.mark !== null) return true;
   if (seen.fingerprint !== null) return [entry.fingerprint, ...claims].includes(seen.fingerprint);
   if (traits.grain === "atomic") return observation.mark !== null;
-  return !traits.mark && (entry.written ? madeBefore(entry, seen) : madeAtClaim(traits, entry, seen));
+  return !traits.mark && (entry.written ? madeBefore(entry, seen) : madeAtClaim(entry, seen));
 }
 
 /** The same of a name that may not be shown: in a secret without our mark nothing that we only claimed was made. */
@@ -148,9 +151,7 @@ const madeBefore = (entry: LedgerEntry, seen: ObservedName): boolean =>
   seen.createdAt == null || seen.createdAt.getTime() <= entry.claimedAt.getTime() + 1_000;
 
 /** Where neither value nor mark can be seen, only the time of its making speaks. */
-function madeAtClaim(traits: Traits, entry: LedgerEntry, seen: ObservedName): boolean {
+function madeAtClaim(entry: LedgerEntry, seen: ObservedName): boolean {
   const made = seen.createdAt?.getTime();
-  if (made === undefined) return false;
-  const claimed = entry.claimedAt.getTime();
-  return made >= claimed - traits.versionGrainMs - 1_000 && made <= claimed + CLAIM_WINDOW_MS;
+  return made !== undefined && Math.abs(made - entry.claimedAt.getTime()) <= CLAIM_WINDOW_MS;
 }

@@ -232,7 +232,8 @@ function isEqual(
   if (!input.observation.contents) {
     return input.observation.exists && entry.version === input.observation.version;
   }
-  return seen !== null && seen.version !== null && seen.version === entry.version;
+  const version = seen?.version ?? input.observation.version;
+  return seen !== null && version !== null && version === entry.version;
 }
 
 /**

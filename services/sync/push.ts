@@ -167,7 +167,13 @@ function withoutTarget(input: PushInput, error: SyncError): PushOutcome {
     leaving === "no" ? [id, { kind: "failed", error }] : [id, { kind: "done", warning: null, removed: true }],
   );
   const nothing: Plan = { changes: [], equal: [], skips: [], forget: [], drift: [], warnings: [] };
-  return { bindings: new Map(outcomes), applied: [], plan: nothing, shared: input.shared, reference: undefined };
+  return {
+    bindings: new Map(outcomes),
+    applied: [],
+    plan: nothing,
+    shared: input.shared,
+    reference: undefined,
+  };
 }
 
 /** A delete needs its reason to hold still: the branch must be missing at Neon at this very moment. */

@@ -22,11 +22,14 @@ export function parseJson(text: string): unknown {
 
 /** A name as a vendor would write it: bounded, and without what Postgres or a log cannot hold. */
 export function plainText(maxLength: number): z.ZodString {
-  return z
-    .string()
-    .min(1)
-    .max(maxLength)
-    .regex(/^\P{Cc}+$/u);
+  return (
+    z
+      .string()
+      .min(1)
+      .max(maxLength)
+      // Control characters, and halves of characters: JSON can hold both, and Postgres neither.
+      .regex(/^[^\p{Cc}\p{Cs}]+$/u)
+  );
 }
 
 /** The fields that do not fit, by path. Their values are not repeated. */

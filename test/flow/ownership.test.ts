@@ -209,7 +209,13 @@ describe("a destination that is pointed at another account", () => {
     const before = vendor.state.values("old", { target: "preview" });
     expect(Object.keys(before)).toEqual(["DATABASE_URL", "DATABASE_URL_UNPOOLED"]);
 
+    const left = await hand.place("web");
     await hand.configure([rule], [project], { web: block("new") });
+    // What is due there is not done in the new account under the old one's name.
+    const calls = vendor.log.length;
+    await hand.age("place", left);
+    await hand.push(left);
+    expect(vendor.log.length).toBe(calls);
     await hand.look();
     expect(await hand.binding(BRANCH)).toMatchObject({ state: "synced", applied: 2 });
     expect(vendor.state.values("new", { target: "preview" })).toEqual(before);

@@ -22,7 +22,9 @@ afterEach(() => {
 
 /** A process with a child that has ended and that it never reaps; gives the dead child's pid. */
 async function zombie(): Promise<number> {
-  const shell = spawn("sh", ["-c", "true & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "ignore"] });
+  const shell = spawn("sh", ["-c", "sleep 0.2 & echo $!; exec sleep 60"], {
+    stdio: ["ignore", "pipe", "ignore"],
+  });
   children.push(shell);
   let said = "";
   shell.stdout.on("data", (chunk) => (said += chunk));

@@ -1,0 +1,69 @@
+/**
+ * `npm run chaos -- --seed N --minutes M [--json]`: real processes on a real PostgreSQL, vendors that misbehave, and a
+ * witness. Prints what happened in words, or with `--json` one object `{ seed, minutes, faults, pushes, violations }`.
+ * Exit code 1 if a promise was broken.
+ *
+ * `--redis`: the queue in a Redis of its own. `--quick`: settings of seconds. `--plan`: only print the schedule.
+ * `--no-computes`: no databases behind the branches, and no proof. `--keep`: leave the logs.
+ */
+import { parseArgs } from "node:util";
+import { tell } from "./acts.ts";
+import { redisVersion } from "./redis.ts";
+import { inWords } from "./report.ts";
+import { run } from "./run.ts";
+import { schedule } from "./schedule.ts";
+
+const { values: flags } = parseArgs({
+  allowNegative: true,
+  options: {
+    seed: { type: "string", default: "1" },
+    minutes: { type: "string", default: "1" },
+    workers: { type: "string", default: "3" },
+    apis: { type: "string", default: "2" },
+    json: { type: "boolean", default: false },
+    redis: { type: "boolean", default: false },
+    computes: { type: "boolean", default: true },
+    quick: { type: "boolean", default: false },
+    plan: { type: "boolean", default: false },
+    keep: { type: "boolean", default: false },
+  },
+});
+
+const number = (flag: "seed" | "minutes" | "workers" | "apis"): number => {
+  const value = Number(flags[flag]);
+  if (Number.isFinite(value) && value > 0) return value;
+  process.stderr.write(`--${flag} takes a number greater than 0.\n`);
+  process.exit(64);
+};
+const options = {
+  seed: number("seed"),
+  minutes: number("minutes"),
+  workers: number("workers"),
+  apis: number("apis"),
+};
+
+if (flags.plan) {
+  const processes = ["worker-1", "worker-2", "worker-3", "api-1", "api-2"];
+  const forMs = options.minutes * 60_000;
+  const plan = schedule({
+    ...options,
+    forMs,
+    processes,
+    redis: flags.redis,
+    quick: flags.quick,
+    leaseMs: 30_000,
+  });
+  for (const { atMs, act } of plan)
+    process.stdout.write(`${(atMs / 1000).toFixed(2).padStart(8)} s  ${tell(act)}\n`);
+  process.exit(0);
+}
+if (flags.redis && redisVersion() === null) {
+  process.stderr.write("There is no redis-server on the PATH.\n");
+  process.exit(69);
+}
+
+const say = flags.json ? () => {} : (line: string) => void process.stderr.write(`${line}\n`);
+const { computes, redis, quick, keep } = flags;
+const report = await run({ ...options, computes, redis, quick, keep, say });
+process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : inWords(report));
+process.exit(report.violations.length === 0 ? 0 : 1);

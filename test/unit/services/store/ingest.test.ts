@@ -1,0 +1,77 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { configure } from "../../../../services/store/configure.ts";
+import { type Database, openDatabase } from "../../../../services/store/db.ts";
+import { type Incoming, ingest } from "../../../../services/store/ingest.ts";
+import { holdLease, takeLease } from "../../../../services/store/work.ts";
+import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
+
+let created: TestDatabase;
+let database: Database;
+
+beforeAll(async () => {
+  created = await createDatabase({ migrated: true });
+  database = openDatabase({ url: created.url, max: 12 });
+  await configure(database.db, {
+    sources: [{ name: "shop", kind: "memory", identity: "p1", block: { project: "p1" } }],
+    destinations: [],
+    rules: [],
+  });
+});
+
+afterAll(async () => {
+  await database.close();
+  await created.drop();
+});
+
+const delivery = (deliveryId: string): Incoming => ({
+  origin: "github",
+  deliveryId,
+  kind: "push",
+  sources: ["shop"],
+  project: null,
+  neonBranchId: null,
+  wakes: true,
+  subject: { gitBranch: "x" },
+  ignored: null,
+});
+
+const many = (count: number): Incoming[] => Array.from({ length: count }, () => delivery(randomUUID()));
+
+describe("ingest()", () => {
+  test("takes in many batches for one source at once, and none is refused for another's sake", async () => {
+    const batches = Array.from({ length: 40 }, () => many(5));
+    const taken = await Promise.all(batches.map(async (batch) => await ingest(database.db, batch)));
+    expect(taken.flat().map(({ outcome }) => outcome)).toEqual(Array.from({ length: 200 }, () => "accepted"));
+    const { rows } = await database.db.execute<{ n: number }>(
+      sql`select count(*)::int as n from branchline.event`,
+    );
+    expect(rows[0]?.n).toBe(200);
+  });
+
+  test("takes in the same deliveries in two orders at once, each of them one time", async () => {
+    const before = many(30);
+    const twice = [before, before.toReversed()];
+    const taken = await Promise.all(twice.map(async (batch) => await ingest(database.db, batch)));
+    expect(taken.flat().every(({ outcome }) => outcome === "accepted")).toBe(true);
+    const ids = before.map(({ deliveryId }) => deliveryId);
+    const { rows } = await database.db.execute<{ n: number }>(
+      sql`select count(*)::int as n from branchline.event where delivery_id = any(${sql.param(ids)}::text[])`,
+    );
+    expect(rows[0]?.n).toBe(30);
+  });
+
+  test("does not wait for whoever works on the source, nor makes him wait", async () => {
+    const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
+    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", 30_000);
+    if (lease === null) throw new Error("the source is due");
+    await database.db.transaction(async (tx) => {
+      await tx.execute(
+        sql`insert into branchline.event (origin, kind, source_id) values ('watch', 'x', ${lease.id})`,
+      );
+      // The event's share of the source's key is held by now.
+      expect(await holdLease(database.db, lease)).toBe(true);
+    });
+  });
+});
