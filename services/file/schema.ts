@@ -110,7 +110,6 @@ const connection = z
   })
   .prefault({});
 
-// biome-ignore lint/suspicious/noTemplateCurlyInString: the description shows a template of ours
 const TARGET = "Where at the destination, in its own terms. Text may hold ${branch.name} and filters.";
 
 /** A rule after `extends`. `target` and `variables` are looked at closer in `rules.ts`. */

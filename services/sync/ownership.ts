@@ -6,7 +6,7 @@
  */
 import type { LedgerEntry, Reason, RenderedVariable } from "./model.ts";
 import type { PlanInput, Wish } from "./plan.ts";
-import type { Fingerprint, Mark, Observation, ObservedName, Traits } from "./ports.ts";
+import type { Fingerprint, Mark, Observation, ObservedName } from "./ports.ts";
 
 /** What can be said of a place, whichever binding asks. */
 type Scene = Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">;

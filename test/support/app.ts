@@ -27,6 +27,8 @@ export interface TestAppOptions {
   readonly rules: readonly Rule[];
   readonly settings?: Partial<Settings>;
   readonly onStep?: OnStep;
+  /** The queue in Redis; default: in PostgreSQL. */
+  readonly redisUrl?: string;
 }
 
 export interface TestApp {
@@ -100,7 +102,8 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
     settings: { ...QUICK, ...options.settings },
     log,
   });
-  const queue = { postgres: database.pool };
+  const { redisUrl } = options;
+  const queue = redisUrl === undefined ? { postgres: database.pool } : { redisUrl };
   const dispatching = startDispatching(setUp, queue);
   const runtime: Runtime = { ...setUp, kick: dispatching.kick };
   const working = startWorking(runtime, queue, options.onStep);

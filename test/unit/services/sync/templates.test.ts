@@ -1,4 +1,3 @@
-// biome-ignore-all lint/suspicious/noTemplateCurlyInString: these are Branchline's templates, not the language's
 import { describe, expect, test } from "vitest";
 import { SyncError } from "../../../../services/sync/errors.ts";
 import {
