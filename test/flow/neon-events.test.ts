@@ -478,7 +478,7 @@ describe("a password changed by SQL", () => {
 describe("docs/neon-events.md", () => {
   test("has a row for every event that is tested, and no other", () => {
     const path = fileURLToPath(new URL("../../docs/neon-events.md", import.meta.url));
-    const rows = readFileSync(path, "utf8").matchAll(/^\| \*\*(.+?)\*\* \|/gm);
+    const rows = readFileSync(path, "utf8").matchAll(/^\| \*\*(.+?)\*\* +\|/gm);
     const tested = [...EVENTS.map(([event]) => event), "password changed by SQL"];
     expect([...rows].map((row) => row[1]).sort()).toEqual(tested.sort());
   });
