@@ -117,7 +117,7 @@ function openPorts(context: PushContext): PushPorts {
  * suspended writes, or told a binding to leave, or passed its names on.
  */
 async function claim(
-  { runtime, row, destination, loaded }: PushContext,
+  { runtime, row, work, destination, loaded }: PushContext,
   tx: Db,
   changes: readonly { bindingId: string; change: Change }[],
 ): Promise<Omit<Claim, "observation">> {
@@ -134,7 +134,7 @@ async function claim(
     seen: change.observed !== null,
     deleting: change.op === "delete",
   }));
-  await claimNames(tx, row.id, names);
+  await claimNames(tx, row.id, names, work.lease.now);
   const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id));
   await setState(
     tx,

@@ -75,10 +75,15 @@ export interface NameClaim {
 /**
  * Before the first write: from now on these names are ours, and whatever becomes of this process, the
  * next push knows that their state at the vendor is in question, and what of ours may be there. A name that
- * was `seen` there has been found to be ours, or was handed over, and stays so. Throws `conflict` if a name has
- * passed to another binding meanwhile.
+ * was `seen` there has been found to be ours, or was handed over, and stays so. `since` is before the look that
+ * the rest was not seen in. Throws `conflict` if a name has passed to another binding meanwhile.
  */
-export async function claimNames(db: Db, placeId: string, names: readonly NameClaim[]): Promise<void> {
+export async function claimNames(
+  db: Db,
+  placeId: string,
+  names: readonly NameClaim[],
+  since: Date,
+): Promise<void> {
   if (names.length === 0) return;
   const rows = names.map(({ name, bindingId, fingerprint, seen, deleting }) => ({
     placeId,
@@ -97,8 +102,10 @@ export async function claimNames(db: Db, placeId: string, names: readonly NameCl
         confirmed: false,
         deleting: sql`excluded.deleting`,
         writtenAt: sql`coalesce(${ledger.writtenAt}, excluded.written_at)`,
-        // What we make is made after the last look that showed nothing; what we take away was made before.
-        claimedAt: sql`case when excluded.written_at is null or excluded.deleting then now() else ${ledger.claimedAt} end`,
+        // What an earlier request of ours makes, it makes after the last look that showed nothing; what we take
+        // away was made before.
+        claimedAt: sql`case when excluded.deleting then now()
+          when excluded.written_at is null then ${since.toISOString()}::timestamptz else ${ledger.claimedAt} end`,
         claims: sql`array(select distinct unnest(${ledger.claims} || excluded.claims))`,
       },
       setWhere: sql`${ledger.bindingId} = excluded.binding_id`,

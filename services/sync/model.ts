@@ -153,7 +153,7 @@ export interface LedgerEntry {
   readonly fingerprint: Fingerprint | null;
   /** The vendor's version after that write. */
   readonly version: string | null;
-  /** When the last write was claimed, by Postgres. */
+  /** Since when a write of ours may have made it: its claim, or the last look that did not show it. By Postgres. */
   readonly claimedAt: Date;
   /** Fingerprints of all values claimed since the last record: what of ours may be there. */
   readonly claims: readonly Fingerprint[];

@@ -6,15 +6,12 @@
  */
 import type { LedgerEntry, Reason, RenderedVariable } from "./model.ts";
 import type { PlanInput, Wish } from "./plan.ts";
-import type { Fingerprint, Mark, Observation, ObservedName } from "./ports.ts";
+import type { Fingerprint, Mark, Observation, ObservedName, Traits } from "./ports.ts";
 
 /** What can be said of a place, whichever binding asks. */
 type Scene = Pick<PlanInput, "traits" | "installation" | "observation" | "ledger">;
 
-/**
- * A name that was made within this span of its claim may be ours: before it by an earlier request that came
- * late, since our last look showed nothing; after it by the longest life of a request.
- */
+/** A name that was made within this span after its claim may be ours: the longest life of a request. */
 const CLAIM_WINDOW_MS = 60_000;
 
 /** Why what is there may not be overwritten, or null. */
@@ -113,7 +110,7 @@ export function isOurs(
   if (entry.confirmed || (entry.written && !entry.deleting) || seen.mark !== null) return true;
   if (seen.fingerprint !== null) return [entry.fingerprint, ...claims].includes(seen.fingerprint);
   if (traits.grain === "atomic") return observation.mark !== null;
-  return !traits.mark && (entry.written ? madeBefore(entry, seen) : madeAtClaim(entry, seen));
+  return !traits.mark && (entry.written ? madeBefore(entry, seen) : madeAtClaim(traits, entry, seen));
 }
 
 /** The same of a name that may not be shown: in a secret without our mark nothing that we only claimed was made. */
@@ -151,7 +148,9 @@ const madeBefore = (entry: LedgerEntry, seen: ObservedName): boolean =>
   seen.createdAt == null || seen.createdAt.getTime() <= entry.claimedAt.getTime() + 1_000;
 
 /** Where neither value nor mark can be seen, only the time of its making speaks. */
-function madeAtClaim(entry: LedgerEntry, seen: ObservedName): boolean {
+function madeAtClaim(traits: Traits, entry: LedgerEntry, seen: ObservedName): boolean {
   const made = seen.createdAt?.getTime();
-  return made !== undefined && Math.abs(made - entry.claimedAt.getTime()) <= CLAIM_WINDOW_MS;
+  if (made === undefined) return false;
+  const claimed = entry.claimedAt.getTime();
+  return made >= claimed - traits.versionGrainMs - 1_000 && made <= claimed + CLAIM_WINDOW_MS;
 }

@@ -99,6 +99,7 @@ describe.skipIf(version === null)(`the queue in Redis${skipped}`, () => {
       },
       { what: "a job to be lost" },
     );
+    expect(lost).toBeGreaterThan(0);
     await until(
       async () => {
         await halfAMinuteLater();
