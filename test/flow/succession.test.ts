@@ -285,7 +285,7 @@ test("a branch that goes while its first push is about to write leaves nothing b
 
 test("a rule that means branches of a certain age finds them when they have it", async () => {
   const project = new MemoryProject("p1");
-  const rule = ruleOf({ name: "web", branches: { include: ["preview/**"], olderThanMs: 300 } });
+  const rule = ruleOf({ name: "web", branches: { include: ["preview/**"], olderThanMs: 4_000 } });
   const hand = await startByHand({
     projects: [project],
     destinations: { memory: {} },
