@@ -132,6 +132,7 @@ async function claim(
     name: change.name,
     fingerprint: change.op === "put" ? change.fingerprint : (change.observed?.fingerprint ?? null),
     seen: change.observed !== null,
+    gone: change.op === "put" && change.observed === null && !change.owned,
     deleting: change.op === "delete",
   }));
   await claimNames(tx, row.id, names, work.lease.now);

@@ -68,7 +68,10 @@ export interface NameClaim {
   readonly name: string;
   /** Of what is to be written, or of what was seen and is to go; null: nobody knows. */
   readonly fingerprint: Fingerprint | null;
+  /** It was there and ours, or handed over. */
   readonly seen: boolean;
+  /** It was looked for and is not there: what was written before is gone. */
+  readonly gone: boolean;
   readonly deleting: boolean;
 }
 
@@ -85,6 +88,11 @@ export async function claimNames(
   since: Date,
 ): Promise<void> {
   if (names.length === 0) return;
+  await forgetWrites(
+    db,
+    placeId,
+    names.filter(({ gone }) => gone).map(({ name }) => name),
+  );
   const rows = names.map(({ name, bindingId, fingerprint, seen, deleting }) => ({
     placeId,
     name,
@@ -114,6 +122,15 @@ export async function claimNames(
   if (claimed.length < names.length) {
     throw new SyncError("conflict", "a name has passed to another binding since this push began");
   }
+}
+
+/** That we wrote them once says nothing any more about what will be there next. */
+async function forgetWrites(db: Db, placeId: string, names: readonly string[]): Promise<void> {
+  if (names.length === 0) return;
+  await db
+    .update(ledger)
+    .set({ writtenAt: null })
+    .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
 }
 
 export async function recordName(

@@ -4,7 +4,8 @@
  * Exit code 1 if a promise was broken.
  *
  * `--redis`: the queue in a Redis of its own. `--quick`: settings of seconds. `--plan`: only print the schedule.
- * `--no-computes`: no databases behind the branches, and no proof. `--keep`: leave the logs.
+ * `--no-computes`: no databases behind the branches, and no proof. `--keep`: leave the logs. `--follow`: tell what is done
+ * as it is done.
  */
 import { parseArgs } from "node:util";
 import { tell } from "./acts.ts";
@@ -26,6 +27,7 @@ const { values: flags } = parseArgs({
     quick: { type: "boolean", default: false },
     plan: { type: "boolean", default: false },
     keep: { type: "boolean", default: false },
+    follow: { type: "boolean", default: false },
   },
 });
 
@@ -63,7 +65,7 @@ if (flags.redis && redisVersion() === null) {
 }
 
 const say = flags.json ? () => {} : (line: string) => void process.stderr.write(`${line}\n`);
-const { computes, redis, quick, keep } = flags;
-const report = await run({ ...options, computes, redis, quick, keep, say });
+const { computes, redis, quick, keep, follow } = flags;
+const report = await run({ ...options, computes, redis, quick, keep, follow, say });
 process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : inWords(report));
 process.exit(report.violations.length === 0 ? 0 : 1);

@@ -37,6 +37,8 @@ export interface RunOptions {
   readonly quick: boolean;
   /** Keep logs and configuration, and say where. */
   readonly keep: boolean;
+  /** Tell what is done as it is done. */
+  readonly follow: boolean;
   readonly say: (line: string) => void;
 }
 
@@ -71,7 +73,10 @@ type OnClose = (end: () => Promise<unknown> | unknown) => void;
 async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
   const { seed, minutes, quick, say } = options;
   const journal: Entry[] = [];
-  const note = (what: string): void => void journal.push({ at: Date.now(), what });
+  const note = (what: string): void => {
+    journal.push({ at: Date.now(), what });
+    if (options.follow) say(what);
+  };
   const found: (Finding & { readonly at: number })[] = [];
   const blame = (...findings: readonly Finding[]): void => {
     for (const finding of findings) found.push({ ...finding, at: Date.now() });

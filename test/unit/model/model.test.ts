@@ -1,0 +1,74 @@
+/**
+ * A model of the whole: the real core, and around it our rows, Neon, a vendor and three workers in memory and
+ * virtual time. Thousands of schedules of what happens and what fails; one that breaks a promise is printed
+ * with its seed and shrunk to the few events that matter.
+ *
+ * `MODEL_RUNS=20000 npx vitest run test/unit/model` looks longer.
+ */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import type { PromiseName } from "./check.ts";
+import { run, type Schedule } from "./run.ts";
+import { lies, schedules, storms, VENDORS } from "./schedule.ts";
+import type { Switches } from "./sim.ts";
+import type { VendorClass } from "./vendor.ts";
+
+const RUNS = Number(process.env["MODEL_RUNS"] ?? 300);
+const TIMEOUT_MS = 30_000 + RUNS * 50;
+
+describe("the model", () => {
+  test.each(VENDORS)(
+    "keeps every promise at a vendor that is %s",
+    { timeout: TIMEOUT_MS },
+    async (vendor) => {
+      for (const kind of [schedules, storms, lies]) {
+        const property = fc.asyncProperty(kind([vendor]), async (schedule) => {
+          expect(await run(schedule)).toEqual([]);
+        });
+        await fc.assert(property, { numRuns: kind === schedules ? RUNS : RUNS / 3 });
+      }
+    },
+  );
+
+  test("does the same again for the same schedule", async () => {
+    const [schedule] = fc.sample(storms(), { numRuns: 1, seed: 7 });
+    if (schedule === undefined) throw new Error("no sample");
+    const broken = { noFence: true, readBeforeObserve: true };
+    expect(await run(schedule, broken)).toEqual(await run(schedule, broken));
+  });
+});
+
+type Kind = (vendors: readonly VendorClass[]) => fc.Arbitrary<Schedule>;
+
+describe("a promise that is broken on purpose is seen to be broken", () => {
+  const broken: readonly [PromiseName, string, Switches, VendorClass, Kind][] = [
+    ["P2", "writes compare nothing", { noCompare: true }, "atomic readable", storms],
+    ["P2", "writes compare nothing", { noCompare: true }, "atomic by version", storms],
+    [
+      "P2",
+      "Neon is read before the vendor is observed, and no epoch is asked for",
+      { readBeforeObserve: true, noFence: true },
+      "atomic readable",
+      storms,
+    ],
+    ["P3", "whoever lost a lease still records", { noFence: true }, "atomic by version", storms],
+    ["P3", "whoever lost a lease still records", { noFence: true }, "write-only", storms],
+    ["P3", "names are claimed after the write", { claimAfterWrite: true }, "write-only", schedules],
+    ["P3", "doubtful writes are not repeated", { noSettle: true }, "write-only", schedules],
+    ["P3", "nobody looks without an event", { noPoll: true }, "atomic readable", schedules],
+    ["P3", "nobody compares with the ledger", { noSweep: true }, "per-name readable", schedules],
+    ["P5", "every name counts as handed over", { adoptAll: true }, "per-name readable", schedules],
+    ["P7", "lists are believed", { trustLists: true }, "per-name readable", lies],
+    ["P9", "names are pushed one by one", { noBundle: true }, "per-name readable", schedules],
+    ["P10", "nobody logs in first", { noProof: true }, "write-only", schedules],
+  ];
+
+  test.each(broken)("%s, when %s", async (promise, _what, switches, vendor, kind) => {
+    const found: string[] = [];
+    for (const schedule of fc.sample(kind([vendor]), { numRuns: 500, seed: 1 })) {
+      found.push(...(await run(schedule, switches)).map((violation) => violation.promise));
+      if (found.includes(promise)) break;
+    }
+    expect(found).toContain(promise);
+  });
+});
