@@ -1,7 +1,10 @@
 import { setTimeout as pause } from "node:timers/promises";
 
+/** Asking is work too, mostly the database's: the longer it takes, the less often it is asked. */
+const PAUSE = { firstMs: 5, growth: 1.3, mostMs: 100 };
+
 /**
- * Resolves with the first truthy answer of `probe`, asking every few milliseconds. At the deadline it
+ * Resolves with the first truthy answer of `probe`, asking again and again. At the deadline it
  * throws the probe's last error, or says what was waited for. Tests wait with this and never sleep.
  */
 export async function until<T>(
@@ -11,7 +14,7 @@ export async function until<T>(
   const { timeoutMs = 10_000, what = "the condition" } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
-  for (;;) {
+  for (let pauseMs = PAUSE.firstMs; ; pauseMs = Math.min(PAUSE.mostMs, pauseMs * PAUSE.growth)) {
     try {
       const answer = await probe();
       if (answer) return answer;
@@ -20,6 +23,6 @@ export async function until<T>(
       last = error;
     }
     if (performance.now() > deadline) throw last ?? new Error(`waited ${timeoutMs} ms for ${what}`);
-    await pause(10);
+    await pause(pauseMs);
   }
 }

@@ -167,7 +167,7 @@ describe("onAnswer()", () => {
   });
 
   test("holds back those who have their turn already", async () => {
-    const limits = account({ calls: 1, perMs: 200 });
+    const limits = account({ calls: 1, perMs: 1_500 });
     await open(limits, 0).admit(GET);
     const waiting = open(limits, 0).admit(GET);
     waiting.catch(() => undefined);
