@@ -1,38 +1,60 @@
-import type { Hono } from "hono";
 import { z } from "zod";
 import { BINDING_STATES } from "../sync/model.ts";
-import { listing, word } from "./lists.ts";
-import type { ApiEnv, Reader } from "./ports.ts";
+import { listOperation, serveList } from "./lists.ts";
+import { byId, operation, time, word } from "./operation.ts";
+import type { Reader } from "./ports.ts";
+import type { Router } from "./router.ts";
 
-export const branchItem = z.object({
-  id: z.uuid(),
-  /** The source's name in the configuration. */
-  source: z.string(),
-  name: z.string(),
-  /** Neon's own id; may change when a branch is restored. */
-  neonId: z.string(),
-  default: z.boolean(),
-  protected: z.boolean(),
-  /** Neon's word for it; `gone` once the branch is deleted. */
-  state: z.string(),
-  /** How many of its bindings are in each state; states without any are left out. */
-  bindings: z.partialRecord(z.enum(BINDING_STATES), z.int().nonnegative()),
-});
+export const stateCounts = z
+  .partialRecord(z.enum(BINDING_STATES), z.int().nonnegative())
+  .meta({ description: "How many of its bindings are in each state; states without any are left out." });
+
+export const branchItem = z
+  .object({
+    id: z.uuid(),
+    source: z.string().meta({ description: "The source's name in the configuration." }),
+    name: z.string(),
+    neonId: z.string().meta({ description: "Neon's own id; may change when a branch is restored." }),
+    default: z.boolean(),
+    protected: z.boolean(),
+    state: z.string().meta({ description: "Neon's word for it; `gone` once the branch is deleted." }),
+    heldUntil: time
+      .nullable()
+      .meta({ description: "Nothing of it is written until then; null: it is not held." }),
+    heldReason: z.string().nullable(),
+    bindings: stateCounts,
+  })
+  .meta({ id: "Branch" });
 export type BranchItem = z.output<typeof branchItem>;
 
-export const branchFilters = z
-  .strictObject({
-    /** Name of a source. */
-    source: word,
-    /** As `state` above. */
-    state: word,
-    /** Exact name. */
-    name: word,
-  })
-  .partial();
-export type BranchFilter = z.output<typeof branchFilters>;
+const filters = {
+  source: word.optional().meta({ description: "Name of a source." }),
+  state: word.optional().meta({ description: "As `state` in the answer." }),
+  name: word.optional().meta({ description: "Exact name." }),
+};
+export type BranchFilter = z.output<z.ZodObject<typeof filters>>;
+
+export const listBranches = listOperation({
+  id: "listBranches",
+  path: "/v1/branches",
+  summary: "List the branches.",
+  item: branchItem,
+  filters,
+});
+
+export const getBranch = operation({
+  id: "getBranch",
+  method: "get",
+  path: "/v1/branches/{id}",
+  scope: "read",
+  summary: "One branch.",
+  noun: "branch",
+  params: byId,
+  answer: branchItem,
+});
 
 /** `GET /v1/branches`, `GET /v1/branches/:id`. */
-export function branches(reader: Reader<BranchItem, BranchFilter>): Hono<ApiEnv> {
-  return listing({ noun: "branch", item: branchItem, id: z.uuid(), filters: branchFilters }, reader);
+export function branches(router: Router, reader: Reader<BranchItem, BranchFilter>): void {
+  serveList(router, listBranches, reader);
+  router.on(getBranch, async ({ params, caller }) => await reader.get(params.id, caller.principal.limits));
 }

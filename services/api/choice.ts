@@ -1,7 +1,7 @@
 /** Which role and database are meant when they are asked for, or are the only ones that can be. Pure. */
 import type { BranchReading } from "../sync/ports.ts";
 import { nearest } from "../sync/suggest.ts";
-import { invalid, pointed } from "./lists.ts";
+import { invalid, pointed } from "./input.ts";
 import { ApiProblem } from "./problems.ts";
 
 const MOST_SUGGESTIONS = 10;

@@ -1,82 +1,86 @@
-/** What a person tells a binding: `POST /v1/bindings/:id/{push,adopt,release,suspend,resume}`. */
-import { type Context, Hono } from "hono";
+/** What a person tells a binding: `POST /v1/bindings/:id/{push,sweep,adopt,release,suspend,resume}`. */
 import { z } from "zod";
-import { scoped } from "./auth.ts";
 import { bindingItem } from "./bindings.ts";
-import { createBodyReader } from "./body.ts";
-import { callerOf } from "./connection.ts";
-import type { ApiEnv, Order, Tell } from "./ports.ts";
-import { ApiProblem } from "./problems.ts";
+import { byId, operation } from "./operation.ts";
+import type { Tell } from "./ports.ts";
+import type { Router } from "./router.ts";
 
-const LIMITS = { bytes: 64 * 1024, timeoutMs: 10_000 } as const;
-
-const nothing = z.strictObject({});
 const adoption = z.strictObject({
-  /** As the rule spells them; left out: all of the rule's variables. */
-  names: z.array(z.string().min(1).max(512)).min(1).max(1_000).optional(),
+  names: z
+    .array(z.string().min(1).max(512))
+    .min(1)
+    .max(1_000)
+    .optional()
+    .meta({ description: "As the rule spells them; left out: all of the rule's variables." }),
   expect: z.enum(["same", "replace-unreadable"]).default("same"),
 });
 
-export const told = z.object({
-  binding: bindingItem,
-  /** The names that the command was about. */
-  names: z.array(z.string()).readonly(),
-  /** What else there is to know, above all what cannot be undone; null: nothing. */
-  note: z.string().nullable(),
+export const told = z
+  .object({
+    binding: bindingItem,
+    names: z.array(z.string()).readonly().meta({ description: "The names that the command was about." }),
+    note: z.string().nullable().meta({
+      description: "What else there is to know, above all what cannot be undone; null: nothing.",
+    }),
+  })
+  .meta({ id: "Told" });
+
+const command = (name: string, summary: string) =>
+  operation({
+    id: `${name}Binding`,
+    method: "post",
+    path: `/v1/bindings/{id}/${name}`,
+    scope: "write",
+    summary,
+    description: "What follows happens soon after, and shows in the binding's state.",
+    noun: "binding",
+    params: byId,
+    answer: told,
+    problems: ["conflict"],
+  });
+
+export const pushBinding = command(
+  "push",
+  "Bring it to what is wanted now, also where drift is only reported.",
+);
+export const sweepBinding = command("sweep", "Compare what the vendor holds with what was written, now.");
+export const releaseBinding = command(
+  "release",
+  "Give its names back: they stay at the vendor and are written no more.",
+);
+export const suspendBinding = command("suspend", "Write nothing of it until it is resumed.");
+export const resumeBinding = command("resume", "Write it again, and forget what others have changed so far.");
+
+const PLAIN = {
+  push: pushBinding,
+  sweep: sweepBinding,
+  release: releaseBinding,
+  suspend: suspendBinding,
+  resume: resumeBinding,
+} as const;
+
+export const adoptBinding = operation({
+  id: "adoptBinding",
+  method: "post",
+  path: "/v1/bindings/{id}/adopt",
+  scope: "write",
+  summary: "Take over names that exist at the vendor and that Branchline did not make.",
+  description: "A value that can be read and is another one is never replaced this way.",
+  noun: "binding",
+  params: byId,
+  body: adoption,
+  answer: told,
+  problems: ["conflict"],
 });
 
-const PLAIN = ["push", "release", "suspend", "resume"] as const;
-
-/** All need the scope write. What follows from them happens soon after, and shows in the binding's state. */
-export function commands(tell: Tell): Hono<ApiEnv> {
-  const read = bodyReader();
-  const obey = async (c: Context<ApiEnv>, order: Order): Promise<Response> => {
-    const id = z.uuid().safeParse(c.req.param("id"));
-    const done = id.success ? await tell(id.data, order, callerOf(c)) : null;
-    if (done === null) throw new ApiProblem("not_found", "There is no binding with this id.");
-    return c.json(told.parse(done));
-  };
-  const app = new Hono<ApiEnv>().post("/:id/adopt", scoped("write"), async (c) => {
-    const { names = null, expect } = await read(c, adoption);
-    return await obey(c, { command: "adopt", names, expect });
-  });
-  for (const command of PLAIN) {
-    app.post(`/:id/${command}`, scoped("write"), async (c) => {
-      await read(c, nothing);
-      return await obey(c, { command });
-    });
-  }
-  return app;
-}
-
-/** JSON, or nothing at all, which is taken for `{}`. */
-function bodyReader() {
-  const withBody = createBodyReader();
-  return async <T>(c: Context<ApiEnv>, shape: z.ZodType<T>): Promise<T> => {
-    const text = await withBody(c, LIMITS, async (body) => new TextDecoder().decode(body));
-    const parsed = shape.safeParse(jsonOf(text));
-    if (parsed.success) return parsed.data;
-    const parameters = parsed.error.issues.flatMap((issue) =>
-      issue.code === "unrecognized_keys"
-        ? issue.keys.map((parameter) => ({ parameter, problem: "is not known here" }))
-        : [
-            {
-              parameter: issue.path.join("."),
-              problem: "is missing or has a value that is not possible here",
-            },
-          ],
-    );
-    throw new ApiProblem("invalid_request", "The body is not what is expected here.", {
-      members: { parameters },
-    });
-  };
-}
-
-function jsonOf(text: string): unknown {
-  if (text.trim() === "") return {};
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new ApiProblem("malformed", "The body is not JSON.");
+/** All need the scope write. */
+export function commands(router: Router, tell: Tell): void {
+  router.on(
+    adoptBinding,
+    async ({ params, body: { names = null, expect }, caller }) =>
+      await tell(params.id, { command: "adopt", names, expect }, caller),
+  );
+  for (const name of ["push", "sweep", "release", "suspend", "resume"] as const) {
+    router.on(PLAIN[name], async ({ params, caller }) => await tell(params.id, { command: name }, caller));
   }
 }

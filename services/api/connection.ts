@@ -1,51 +1,94 @@
 /**
- * The only answers that hold a secret: what opens a branch, read from Neon at this moment. They need the
+ * The only answers that hold a connection string: what opens a branch, read from Neon at this moment. They need the
  * scope reveal, are in the audit log before they leave, and are never stored on the way (`no-store`).
  */
-import { type Context, Hono } from "hono";
 import { z } from "zod";
-import { scoped } from "./auth.ts";
-import { checked, invalid, queryOf, word } from "./lists.ts";
-import type { ApiEnv, Caller, Reveal } from "./ports.ts";
+import { invalid } from "./input.ts";
+import { operation, word } from "./operation.ts";
+import type { LoginRequest, Reveal } from "./ports.ts";
+import type { Router } from "./router.ts";
 
 /** Neon's names have at most 256 characters. Never empty: a lost variable does not mean the default branch. */
 const branch = z
   .string()
   .max(256)
-  .regex(/^\P{Cc}+$/u);
+  .regex(/^\P{Cc}+$/u)
+  .optional()
+  .meta({ description: "Name or Neon's id; left out: the default branch." });
 
-const loginQuery = z.strictObject({ branch, role: word, database: word }).partial();
-const connectionQuery = loginQuery.extend({ pooled: z.enum(["true", "false"]), form: word }).partial();
-const variablesQuery = loginQuery.extend({ preset: word, rule: word }).partial();
+const login = { branch, role: word.optional(), database: word.optional() };
+const bySource = z.strictObject({ source: word.meta({ description: "Id or name." }) });
 
-/**
- * `GET /v1/sources/:source/connection?branch=&pooled=&role=&database=&form=` and
- * `GET /v1/sources/:source/env?branch=&preset=|rule=`. The source by id or name.
- */
-export function connections(reveal: Reveal): Hono<ApiEnv> {
-  return new Hono<ApiEnv>()
-    .get("/:source/connection", scoped("reveal"), async (c) => {
-      const query = checked(connectionQuery, queryOf(c));
-      const pooled = query.pooled === "true";
-      const { form = null } = query;
-      const found = await reveal.connection({ ...loginOf(c, query), pooled, form }, callerOf(c));
-      return c.json({
-        connectionUri: found.value.reveal(),
-        branch: found.branch,
-        pooled,
-        ...(query.role === undefined ? {} : { role: found.role }),
-        ...(query.database === undefined ? {} : { database: found.database }),
-        ...(form === null ? {} : { form }),
-      });
-    })
-    .get("/:source/env", scoped("reveal"), async (c) => {
-      const query = checked(variablesQuery, queryOf(c));
-      const { preset = null, rule = null } = query;
-      refuseTwo(query, "rule", ["preset", "role", "database"]);
-      const found = await reveal.variables({ ...loginOf(c, query), preset, rule }, callerOf(c));
-      const variables = found.variables.map(({ value, ...rest }) => ({ ...rest, value: value.reveal() }));
-      return c.json({ branch: found.branch, variables });
-    });
+export const revealConnection = operation({
+  id: "revealConnection",
+  method: "get",
+  path: "/v1/sources/{source}/connection",
+  scope: "reveal",
+  summary: "The connection string of a branch, as Neon has it now.",
+  noun: "source",
+  params: bySource,
+  query: z.strictObject({
+    ...login,
+    pooled: z.enum(["true", "false"]).optional(),
+    form: word.optional().meta({ description: "How it is written; left out: as a URL." }),
+  }),
+  answer: z.object({
+    connectionUri: z.string(),
+    branch: z.string(),
+    pooled: z.boolean(),
+    role: z.string().optional(),
+    database: z.string().optional(),
+    form: z.string().optional(),
+  }),
+  problems: ["source_unready", "source_failed"],
+  secret: true,
+});
+
+export const revealVariables = operation({
+  id: "revealVariables",
+  method: "get",
+  path: "/v1/sources/{source}/env",
+  scope: "reveal",
+  summary: "The variables of a preset or a rule for a branch, as Neon has them now.",
+  noun: "source",
+  params: bySource,
+  query: z.strictObject({ ...login, preset: word.optional(), rule: word.optional() }),
+  answer: z.object({
+    branch: z.string(),
+    variables: z.array(
+      z.object({
+        name: z.string(),
+        value: z.string(),
+        secret: z.boolean().meta({ description: "It holds a password." }),
+      }),
+    ),
+  }),
+  problems: ["source_unready", "source_failed"],
+  secret: true,
+});
+
+/** `GET /v1/sources/:source/connection` and `GET /v1/sources/:source/env`. The source by id or name. */
+export function connections(router: Router, reveal: Reveal): void {
+  router.on(revealConnection, async ({ params, query, caller }) => {
+    const pooled = query.pooled === "true";
+    const { form = null } = query;
+    const found = await reveal.connection({ ...loginOf(params.source, query), pooled, form }, caller);
+    return {
+      connectionUri: found.value.reveal(),
+      branch: found.branch,
+      pooled,
+      ...(query.role === undefined ? {} : { role: found.role }),
+      ...(query.database === undefined ? {} : { database: found.database }),
+      ...(form === null ? {} : { form }),
+    };
+  });
+  router.on(revealVariables, async ({ params, query, caller }) => {
+    const { preset = null, rule = null } = query;
+    refuseTwo(query, "rule", ["preset", "role", "database"]);
+    const found = await reveal.variables({ ...loginOf(params.source, query), preset, rule }, caller);
+    const variables = found.variables.map(({ value, ...rest }) => ({ ...rest, value: value.reveal() }));
+    return { branch: found.branch, variables };
+  });
 }
 
 function refuseTwo(query: Readonly<Record<string, unknown>>, one: string, others: readonly string[]): void {
@@ -54,15 +97,15 @@ function refuseTwo(query: Readonly<Record<string, unknown>>, one: string, others
     throw invalid(both.map((parameter) => ({ parameter, problem: `is said by the ${one} already` })));
 }
 
-function loginOf(c: Context<ApiEnv>, query: z.output<typeof loginQuery>) {
-  const source = c.req.param("source") ?? "";
-  const { branch: name = null, role = null, database = null } = query;
-  return { source, branch: name, role, database };
+interface LoginQuery {
+  readonly branch?: string | undefined;
+  readonly role?: string | undefined;
+  readonly database?: string | undefined;
 }
 
-/** Who asks. */
-export function callerOf(c: Context<ApiEnv>): Caller {
-  const { incoming } = (c.env as ApiEnv["Bindings"] | undefined) ?? {};
-  const sourceAddress = incoming?.socket.remoteAddress ?? null;
-  return { principal: c.get("principal"), requestId: c.get("requestId"), sourceAddress };
-}
+const loginOf = (source: string, { branch, role, database }: LoginQuery): LoginRequest => ({
+  source,
+  branch: branch ?? null,
+  role: role ?? null,
+  database: database ?? null,
+});

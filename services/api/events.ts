@@ -1,43 +1,77 @@
-import type { Hono } from "hono";
 import { z } from "zod";
-import { listing, word } from "./lists.ts";
-import type { ApiEnv, Reader } from "./ports.ts";
+import { listOperation, serveList } from "./lists.ts";
+import { operation, time, word } from "./operation.ts";
+import type { Reader, Redeliver } from "./ports.ts";
+import type { Router } from "./router.ts";
 
 export const EVENT_OUTCOMES = ["pending", "processed", "ignored"] as const;
 
-export const eventItem = z.object({
-  /** Rises with time. */
-  id: z.string(),
-  /** github, neon, watch, sweep, manual. */
-  origin: z.string(),
-  /** What happened in the origin's word: push, branch.created. */
-  kind: z.string(),
-  /** Name of the source it points at; null if none is configured for it. */
-  source: z.string().nullable(),
-  /** Name of the branch it points at; null if it points at all of them or at none. */
-  branch: z.string().nullable(),
-  receivedAt: z.iso.datetime(),
-  outcome: z.enum(EVENT_OUTCOMES),
-  reason: z.string().nullable(),
-});
+export const eventItem = z
+  .object({
+    id: z.string().meta({ description: "Rises with time." }),
+    origin: z.string().meta({ description: "github, neon, watch, sweep, push, manual." }),
+    kind: z.string().meta({ description: "What happened in the origin's word: push, branch.created." }),
+    source: z
+      .string()
+      .nullable()
+      .meta({ description: "Name of the source; null: none is configured for it." }),
+    branch: z.string().nullable().meta({ description: "Name of the branch; null: all of them, or none." }),
+    receivedAt: time,
+    outcome: z.enum(EVENT_OUTCOMES).meta({ description: "What became of it." }),
+    reason: z.string().nullable().meta({ description: "Why it was ignored, or what came of it, in words." }),
+    processedAt: time
+      .nullable()
+      .meta({ description: "When it had been looked into; null: not yet, or never." }),
+  })
+  .meta({ id: "Event", description: "A hint that something may have changed, with what became of it." });
 export type EventItem = z.output<typeof eventItem>;
 
-export const eventFilters = z
-  .strictObject({
-    origin: word,
-    /** Name of a source. */
-    source: word,
-    /** Id or exact name of a branch. */
-    branch: word,
-    /** What became of it. */
-    state: z.enum(EVENT_OUTCOMES),
-  })
-  .partial();
-export type EventFilter = z.output<typeof eventFilters>;
+const filters = {
+  origin: word.optional(),
+  source: word.optional().meta({ description: "Name of a source." }),
+  branch: word.optional().meta({ description: "Id or exact name of a branch." }),
+  state: z.enum(EVENT_OUTCOMES).optional().meta({ description: "What became of it." }),
+};
+export type EventFilter = z.output<z.ZodObject<typeof filters>>;
 
-/** `GET /v1/events` (newest first), `GET /v1/events/:id`. */
-export function events(reader: Reader<EventItem, EventFilter>): Hono<ApiEnv> {
-  // Within what a JavaScript number holds exactly.
-  const id = z.string().regex(/^\d{1,15}$/);
-  return listing({ noun: "event", item: eventItem, id, filters: eventFilters }, reader);
+/** Within what a JavaScript number holds exactly. */
+const byNumber = z.strictObject({ id: z.string().regex(/^\d{1,15}$/) });
+
+export const listEvents = listOperation({
+  id: "listEvents",
+  path: "/v1/events",
+  summary: "List the events, the newest first.",
+  item: eventItem,
+  filters,
+});
+
+export const getEvent = operation({
+  id: "getEvent",
+  method: "get",
+  path: "/v1/events/{id}",
+  scope: "read",
+  summary: "One event.",
+  noun: "event",
+  params: byNumber,
+  answer: eventItem,
+});
+
+export const redeliverEvent = operation({
+  id: "redeliverEvent",
+  method: "post",
+  path: "/v1/events/{id}/redeliver",
+  scope: "write",
+  summary: "Look again at what an event points at, as if it had just come.",
+  description: "One that was ignored is taken in if a source is configured for it by now.",
+  noun: "event",
+  params: byNumber,
+  answer: eventItem,
+  problems: ["conflict"],
+});
+
+/** `GET /v1/events` (newest first), `GET /v1/events/:id`, `POST /v1/events/:id/redeliver`. */
+export function events(router: Router, reader: Reader<EventItem, EventFilter>, redeliver: Redeliver): void {
+  serveList(router, listEvents, reader);
+  router.on(getEvent, async ({ params, caller }) => await reader.get(params.id, caller.principal.limits));
+  router.on(redeliverEvent, async ({ params, caller }) => await redeliver(params.id, caller));
 }

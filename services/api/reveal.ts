@@ -6,6 +6,7 @@ import { branchByNameOrDefault } from "../store/branch.ts";
 import type { Db } from "../store/db.ts";
 import { rulesOf } from "../store/rule.ts";
 import { liveSources, type SourceRow } from "../store/source.ts";
+import { among, meansBranch } from "../store/visible.ts";
 import { SyncError } from "../sync/errors.ts";
 import { FORMS, renderForm } from "../sync/forms.ts";
 import { loginsWanted, material } from "../sync/material.ts";
@@ -34,7 +35,7 @@ const DEFAULT_PRESET = "vercel";
 
 export function createReveal({ db, open }: RevealOptions): Reveal {
   const find = async (request: LoginRequest, caller: Caller, details: AuditDetails): Promise<Found> => {
-    const row = await sourceFor(db, request.source);
+    const row = await sourceFor(db, request.source, caller);
     const source = open(row, AbortSignal.timeout(PATIENCE_MS));
     const reading = await findBranch(db, row, source, request.branch, caller);
     const object = `source/${row.name}/branch/${reading.branch.name}`;
@@ -64,7 +65,7 @@ export function createReveal({ db, open }: RevealOptions): Reveal {
 
     variables: async (request, caller) =>
       await inWords(async (): Promise<Variables> => {
-        const set = await variablesFor(db, request);
+        const set = await variablesFor(db, request, caller);
         const found = await find(request, caller, set.details);
         const wanted = set.logins ?? [{ alias: DEFAULT_ALIAS, ...chooseLogin(found.reading, request) }];
         const logins = await read(found, wanted);
@@ -88,8 +89,9 @@ interface Found {
   readonly note: (action: string, more: AuditDetails) => Promise<void>;
 }
 
-async function sourceFor(db: Db, asked: string): Promise<SourceRow> {
-  const rows = await liveSources(db);
+async function sourceFor(db: Db, asked: string, { principal }: Caller): Promise<SourceRow> {
+  const sources = principal.limits?.sources ?? null;
+  const rows = (await liveSources(db)).filter(({ name }) => among(sources, name));
   const row = rows.find(({ id }) => id === asked) ?? rows.find(({ name }) => name === asked);
   if (row !== undefined) return row;
   const names = rows.map(({ name }) => name);
@@ -107,22 +109,26 @@ async function findBranch(
   asked: string | null,
   caller: Caller,
 ): Promise<BranchReading> {
+  const globs = caller.principal.limits?.branches ?? null;
   const isMeant = ({ branch }: Pick<BranchReading, "branch">) =>
     asked === null ? branch.default : branch.name === asked;
+  const isVisible = ({ name }: { name: string }) => meansBranch(globs, name);
   const known = await branchByNameOrDefault(db, row.id, asked);
   const guess = known === undefined ? null : await source.read(known.neonId, []);
-  if (guess !== null && isMeant(guess)) return guess;
+  if (guess !== null && isMeant(guess) && isVisible(guess.branch)) return guess;
 
-  const listed = await source.branches();
+  const listed = (await source.branches()).filter(isVisible);
   const meant =
     listed.find((branch) => isMeant({ branch })) ?? listed.find(({ id }) => asked !== null && id === asked);
   const reading = meant === undefined ? null : await source.read(meant.id, []);
-  if (reading !== null) return reading;
+  // Renamed between the two: it is judged by the name that it has now.
+  if (reading !== null && isVisible(reading.branch)) return reading;
   const { revealDefault } = caller.principal;
   const shown = listed.filter((branch) => revealDefault || !(branch.default || branch.protected));
   const names = shown.map(({ name }) => name);
-  if (asked === null) throw new ApiProblem("source_unready", "The source has no default branch right now.");
-  throw missing("branch", "there is no such branch", asked, names);
+  if (asked === null && globs === null)
+    throw new ApiProblem("source_unready", "The source has no default branch right now.");
+  throw missing("branch", "there is no such branch", asked ?? "", names);
 }
 
 /** However a branch was named: what opens production needs the permission for production. */
@@ -157,10 +163,13 @@ interface VariableSet {
   readonly details: AuditDetails;
 }
 
-async function variablesFor(db: Db, request: VariablesRequest): Promise<VariableSet> {
-  const row = await sourceFor(db, request.source);
+async function variablesFor(db: Db, request: VariablesRequest, caller: Caller): Promise<VariableSet> {
+  const row = await sourceFor(db, request.source, caller);
   if (request.rule !== null) {
-    const rules = (await rulesOf(db, row.id)).flatMap(({ rule }) => (rule.orphanedAt === null ? [rule] : []));
+    const destinations = caller.principal.limits?.destinations ?? null;
+    const rules = (await rulesOf(db, row.id)).flatMap(({ rule, destination }) =>
+      rule.orphanedAt === null && among(destinations, destination.name) ? [rule] : [],
+    );
     const rule = rules.find(({ name }) => name === request.rule);
     if (rule === undefined) {
       const names = rules.map(({ name }) => name);

@@ -1,8 +1,20 @@
 /** The API's ports, on our own database. */
+
+import { verifyAudit } from "../store/audit.ts";
 import { inBatches } from "../store/batch.ts";
-import type { Database } from "../store/db.ts";
+import type { Database, Db } from "../store/db.ts";
+import { custodyOf, exportAudit, getPush, listAudit, listPushes } from "../store/history.ts";
 import { type Incoming, ingest as write } from "../store/ingest.ts";
+import {
+  getDestination,
+  getLogin,
+  getRule,
+  listDestinations,
+  listLogins,
+  listRules,
+} from "../store/inventory.ts";
 import { expectedMigrations, migrationsApplied } from "../store/migrate.ts";
+import { beginRequest, endRequest, forgetRequest } from "../store/repeat.ts";
 import {
   getBinding,
   getBranch,
@@ -12,11 +24,14 @@ import {
   listBranches,
   listEvents,
   listSources,
+  type PageOf,
+  type PageQuery,
 } from "../store/views.ts";
+import { type Visible, visibleTo } from "../store/visible.ts";
 import type { Hint, Ignored } from "../webhooks/result.ts";
 import type { ApiDeps } from "./app.ts";
 import { createMatching } from "./matches.ts";
-import type { Ingest, Probe } from "./ports.ts";
+import type { Ingest, Probe, Reader } from "./ports.ts";
 
 export interface IngestOptions {
   readonly database: Database;
@@ -28,7 +43,8 @@ export interface IngestOptions {
 
 /** Many deliveries share one transaction; each is answered when that is on disk. */
 export function createIngest({ database, sourcesOf, kick }: IngestOptions): Ingest {
-  const one = inBatches((batch: readonly Incoming[]) => write(database.db, batch));
+  // One batch after the other: two would wait for the same source's row, and each be half as large.
+  const one = inBatches((batch: readonly Incoming[]) => write(database.db, batch), { atOnce: 1 });
   return async (delivery) => {
     const taken = await one(incoming(delivery, sourcesOf));
     if (taken.outcome === "accepted") kick();
@@ -71,16 +87,52 @@ function incoming(delivery: Hint | Ignored, sourcesOf: IngestOptions["sourcesOf"
   return { ...common, sources: sourcesOf(repository.fullName), wakes: kind !== "delete", ignored: null };
 }
 
+type Nouns = "sources" | "destinations" | "rules" | "branches" | "logins" | "bindings" | "pushes" | "events";
+
 /** What `/v1` reads. */
 export function readers({
   db,
-}: Database): Pick<ApiDeps, "sources" | "branches" | "bindings" | "events" | "matching"> {
+}: Database): Pick<ApiDeps, Nouns | "matching" | "custody" | "audit" | "repeats"> {
   return {
-    sources: { list: (query) => listSources(db, query), get: (id) => getSource(db, id) },
+    sources: reader(db, listSources, getSource),
+    destinations: reader(db, listDestinations, getDestination),
+    rules: reader(db, listRules, getRule),
+    branches: reader(db, listBranches, getBranch),
+    logins: reader(db, listLogins, getLogin),
+    bindings: reader(db, listBindings, getBinding),
+    pushes: reader(db, listPushes, getPush),
+    events: reader(db, listEvents, getEvent),
     matching: createMatching(db),
-    branches: { list: (query) => listBranches(db, query), get: (id) => getBranch(db, id) },
-    bindings: { list: (query) => listBindings(db, query), get: (id) => getBinding(db, id) },
-    events: { list: (query) => listEvents(db, query), get: (id) => getEvent(db, id) },
+    custody: async (branchId, limits) => {
+      const visible = await visibleTo(db, limits);
+      const branch = await getBranch(db, branchId, visible);
+      if (branch === null) return null;
+      const { id, name, source } = branch;
+      const held = await custodyOf(db, branchId, visible);
+      return { branch: { id, name, source }, at: new Date().toISOString(), held };
+    },
+    audit: {
+      list: (query) => listAudit(db, query),
+      export: (after) => exportAudit(db, after),
+      verify: () => verifyAudit(db),
+    },
+    repeats: {
+      begin: (owner, key, request) => beginRequest(db, owner, key, request),
+      end: (owner, key, answer) => endRequest(db, owner, key, answer),
+      forget: (owner, key) => forgetRequest(db, owner, key),
+    },
+  };
+}
+
+/** Limits become conditions of the query: what is not to be seen is not read. */
+function reader<Item, Filter>(
+  db: Db,
+  list: (db: Db, query: PageQuery<Filter>) => Promise<PageOf<Item> | null>,
+  get: (db: Db, id: string, visible: Visible | null) => Promise<Item | null>,
+): Reader<Item, Filter> {
+  return {
+    list: async ({ limits, ...query }) => await list(db, { ...query, visible: await visibleTo(db, limits) }),
+    get: async (id, limits) => await get(db, id, await visibleTo(db, limits)),
   };
 }
 

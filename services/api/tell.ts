@@ -1,5 +1,6 @@
 /** Carries out what a person tells a binding, and writes down who it was, in one transaction. */
 import { type AuditDetails, recordAudit } from "../store/audit.ts";
+import { lockBindings } from "../store/binding.ts";
 import {
   adoptNames,
   type Held,
@@ -10,7 +11,9 @@ import {
   withBinding,
 } from "../store/command.ts";
 import type { Db } from "../store/db.ts";
+import { sweepPlaces } from "../store/place.ts";
 import { getBinding } from "../store/views.ts";
+import { visibleTo } from "../store/visible.ts";
 import type { Traits } from "../sync/ports.ts";
 import type { Order, Tell } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
@@ -31,21 +34,30 @@ interface Done {
 
 export function createTell({ db, traits, kick }: TellOptions): Tell {
   return async (id, order, caller) => {
+    const visible = await visibleTo(db, caller.principal.limits);
+    const before = await getBinding(db, id, visible);
+    if (before === null) return null;
     const done = await withBinding(db, id, async (tx, held) => {
       const result = await obey(tx, held, order, traits(held.destination.kind));
+      const [after] = await lockBindings(tx, [id]);
       await recordAudit(tx, {
         actor: caller.principal.name,
         action: `binding.${order.command}`,
         object: `rule/${held.rule.name}/branch/${held.branch.name}`,
         requestId: caller.requestId,
         sourceAddress: caller.sourceAddress,
-        details: { binding: id, ...result.details },
+        details: {
+          binding: id,
+          before: held.binding.state,
+          after: after?.state ?? held.binding.state,
+          ...result.details,
+        },
       });
       return result;
     });
     if (done === null) return null;
     kick();
-    const binding = await getBinding(db, id);
+    const binding = await getBinding(db, id, visible);
     return binding === null ? null : { binding, names: done.names, note: done.note };
   };
 }
@@ -57,12 +69,15 @@ async function obey(
   traits: Pick<Traits, "normaliseName"> | undefined,
 ): Promise<Done> {
   const own = namesOf(held, traits);
-  if (order.command !== "release") requireInForce(held);
+  if (order.command !== "release" && order.command !== "sweep") requireInForce(held);
   switch (order.command) {
     case "push":
       if (held.binding.suspendedAt !== null) throw refused("It is suspended. Resume it first.");
       await pushByHand(tx, held);
       return { names: own, note: null };
+    case "sweep":
+      await sweepPlaces(tx, held.places);
+      return { names: own, note: held.places.length === 0 ? "It has no place yet." : null };
     case "suspend":
       await suspendBinding(tx, held);
       return { names: own, note: null };

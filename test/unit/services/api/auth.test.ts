@@ -1,29 +1,42 @@
 import { describe, expect, test } from "vitest";
-import { adminTokenOnly } from "../../../../services/api/auth.ts";
-import type { Scope } from "../../../../services/api/ports.ts";
+import { adminRouter } from "../../../../services/api/app.ts";
+import { adminTokenOnly, anyOf, digest, mintToken, storedTokens } from "../../../../services/api/auth.ts";
+import type { Operation } from "../../../../services/api/operation.ts";
+import type { Principal, Scope } from "../../../../services/api/ports.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
-import { AUTHORIZED, harness, TOKEN } from "./harness.ts";
+import { AUTHORIZED, harness, TOKEN, uuid } from "./harness.ts";
 
-/** Every route behind a token and the scope it needs: one list, so that none is forgotten. */
-const PROTECTED: readonly (readonly [string, string, Scope])[] = [
-  ["GET", "/metrics", "read"],
-  ["GET", "/v1/sources", "read"],
-  ["GET", "/v1/sources/00000000-0000-4000-8000-000000000001", "read"],
-  ["GET", "/v1/sources/shop/connection", "reveal"],
-  ["GET", "/v1/sources/shop/env", "reveal"],
-  ["GET", "/v1/rules/web/branches", "read"],
-  ["GET", "/v1/branches", "read"],
-  ["GET", "/v1/branches/00000000-0000-4000-8000-000000000001", "read"],
-  ["GET", "/v1/bindings", "read"],
-  ["GET", "/v1/bindings/00000000-0000-4000-8000-000000000001", "read"],
-  ...["push", "adopt", "release", "suspend", "resume"].map(
-    (command) => ["POST", `/v1/bindings/00000000-0000-4000-8000-000000000001/${command}`, "write"] as const,
-  ),
-  ["GET", "/v1/events", "read"],
-  ["GET", "/v1/events/1", "read"],
-];
+/** From the router itself, so that none can be forgotten. */
+const OPERATIONS: readonly Operation[] = adminRouter(harness().deps).operations.filter(
+  ({ scope }) => scope !== null,
+);
 
-describe.each(PROTECTED)("%s %s", (method, path, scope) => {
+const pathOf = ({ path }: Operation): string =>
+  path
+    .replace("/events/{id}", "/events/1")
+    .replace("{id}", uuid(1))
+    .replace("{source}", "shop")
+    .replace("{rule}", "web");
+const methodOf = ({ method }: Operation): string => method.toUpperCase();
+
+/** One for all that only refuse: nothing of it changes. */
+const refusing = harness();
+
+const someone = (over: Partial<Principal>): Principal => ({
+  id: "t",
+  name: "t",
+  scopes: new Set(["read", "write", "admin", "reveal"]),
+  limits: null,
+  revealDefault: true,
+  ...over,
+});
+
+describe.each(OPERATIONS.map((operation) => [operation.id, operation] as const))("%s", (_, operation) => {
+  const method = methodOf(operation);
+  const path = pathOf(operation);
+  const scope = operation.scope ?? "read";
+  const as = (over: Partial<Principal>) => harness({ authenticate: async () => someone(over) }).app;
+
   test.each([
     ["no header", {}],
     ["a wrong token", { authorization: "Bearer wrong" }],
@@ -34,8 +47,8 @@ describe.each(PROTECTED)("%s %s", (method, path, scope) => {
     ["another scheme", { authorization: `Basic ${btoa(`admin:${TOKEN}`)}` }],
     ["an empty token", { authorization: "Bearer " }],
     ["two tokens", { authorization: `Bearer wrong, Bearer ${TOKEN}` }],
-  ])("refuses %s with 401", async (_, headers: Record<string, string>) => {
-    const { app, logged } = harness();
+  ])("refuses %s with 401", async (_name, headers: Record<string, string>) => {
+    const { app, logged } = refusing;
     const answer = await app.request(path, { method, headers });
     expect(answer.status).toBe(401);
     expect(answer.headers.get("www-authenticate")).toMatch(/^Bearer realm="branchline"/);
@@ -45,44 +58,99 @@ describe.each(PROTECTED)("%s %s", (method, path, scope) => {
   });
 
   test("refuses a token in the query", async () => {
-    const { app } = harness();
+    const { app } = refusing;
     expect((await app.request(`${path}?access_token=${TOKEN}`, { method })).status).toBe(401);
   });
 
-  test(`needs the scope ${scope} and no other`, async () => {
-    const as = (scopes: Scope[]) =>
-      harness({ authenticate: async () => ({ name: "t", scopes: new Set(scopes), revealDefault: true }) })
-        .app;
+  test(`needs the scope ${scope} and no other, and says which is missing and nothing else`, async () => {
     const others = (["read", "write", "admin", "reveal"] as const).filter((one) => one !== scope);
-    const refused = await as(others).request(path, { method, headers: AUTHORIZED });
-    expect(refused.status).toBe(403);
-    expect(refused.headers.get("www-authenticate")).toContain(`scope="${scope}"`);
-    expect((await as([scope]).request(path, { method, headers: AUTHORIZED })).status).toBe(200);
+    // A request that could not be understood either: what is wrong with it is told to nobody who may not ask.
+    const answer = await as({ scopes: new Set(others) }).request(`${path}?canary=1`, {
+      method,
+      headers: AUTHORIZED,
+    });
+    expect(answer.status).toBe(403);
+    expect(answer.headers.get("www-authenticate")).toContain(`scope="${scope}"`);
+    expect(await answer.json()).toEqual({
+      type: "urn:branchline:problem:forbidden",
+      title: expect.any(String),
+      status: 403,
+      detail: `This needs the scope ${scope}.`,
+      requestId: expect.any(String),
+    });
+    const enough = await as({ scopes: new Set<Scope>([scope]) }).request(path, {
+      method,
+      headers: AUTHORIZED,
+    });
+    expect([401, 403]).not.toContain(enough.status);
+  });
+
+  test(operation.whole ? "is not for tokens with limits" : "is for tokens with limits too", async () => {
+    const limits = { sources: ["shop"], branches: null, destinations: null };
+    const answer = await as({ limits }).request(path, { method, headers: AUTHORIZED });
+    expect(answer.status === 403).toBe(operation.whole);
   });
 
   test("lets the admin token in, whatever the case of the scheme", async () => {
     const { app } = harness();
-    expect((await app.request(path, { method, headers: { authorization: `bearer ${TOKEN}` } })).status).toBe(
-      200,
-    );
+    const answer = await app.request(path, { method, headers: { authorization: `bearer ${TOKEN}` } });
+    expect([401, 403]).not.toContain(answer.status);
   });
 });
 
-test("the list above is complete", () => {
-  const routes = harness()
-    .app.routes.filter(
-      ({ method, path }) => method !== "ALL" && (path.startsWith("/v1/") || path === "/metrics"),
-    )
-    .map(({ method, path }) => `${method} ${path}`);
-  const listed = PROTECTED.map(([method, path]) => `${method} ${patternOf(path)}`);
-  expect(new Set(listed)).toEqual(new Set(routes));
+test("every route is an operation, or one that needs no token on purpose", () => {
+  const { app } = harness();
+  const known = new Set(
+    OPERATIONS.map((one) => `${methodOf(one)} ${one.path.replaceAll(/\{(\w+)\}/g, ":$1")}`),
+  );
+  const open = app.routes
+    .filter(({ method }) => method !== "ALL")
+    .map(({ method, path }) => `${method} ${path}`)
+    .filter((route) => !known.has(route));
+  expect(new Set(open)).toEqual(
+    new Set([
+      "GET /healthz",
+      "GET /readyz",
+      "GET /openapi.json",
+      "GET /docs",
+      "POST /webhooks/github",
+      "POST /webhooks/neon",
+    ]),
+  );
 });
 
-const patternOf = (path: string): string =>
-  path
-    .replace(/\/(0{8}-[^/]*|1)(?=\/|$)/, "/:id")
-    .replace("/sources/shop/", "/sources/:source/")
-    .replace("/rules/web/", "/rules/:rule/");
+test("sources, destinations, tokens and the whole need admin; what reveals needs reveal", () => {
+  const scopes = new Map(OPERATIONS.map(({ id, scope }) => [id, scope]));
+  for (const id of ["suspendDestination", "resumeDestination", "suspendAll", "resumeAll", "createToken"]) {
+    expect([id, scopes.get(id)]).toEqual([id, "admin"]);
+  }
+  expect([...scopes].filter(([, scope]) => scope === "reveal").map(([id]) => id)).toEqual([
+    "revealConnection",
+    "revealVariables",
+  ]);
+});
+
+describe("rate", () => {
+  const limited = (names: Record<string, string>) =>
+    harness({
+      rate: { burst: 2, perSecond: 0.5 },
+      authenticate: async (token) => {
+        const id = names[token.reveal()];
+        return id === undefined ? null : someone({ id });
+      },
+    }).app;
+
+  test("one token that asks too fast waits, with a time; another does not", async () => {
+    const app = limited({ one: "1", two: "2" });
+    const ask = async (token: string) =>
+      await app.request("/v1/branches", { headers: { authorization: `Bearer ${token}` } });
+    expect([(await ask("one")).status, (await ask("one")).status]).toEqual([200, 200]);
+    const refused = await ask("one");
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "2"]);
+    expect(await refused.json()).toMatchObject({ type: "urn:branchline:problem:too_many_requests" });
+    expect((await ask("two")).status).toBe(200);
+  });
+});
 
 describe("adminTokenOnly()", () => {
   test("without a token lets nobody in, not even with an empty one", async () => {
@@ -96,5 +164,28 @@ describe("adminTokenOnly()", () => {
     const principal = await adminTokenOnly(new Secret(TOKEN))(new Secret(TOKEN));
     expect(principal?.scopes).toEqual(new Set(["read", "write", "admin", "reveal"]));
     expect(principal?.revealDefault).toBe(true);
+    expect(principal?.limits).toBeNull();
+  });
+});
+
+describe("tokens of our own", () => {
+  test("are 32 random bytes that are recognised, and looked for by their hash alone", async () => {
+    const token = mintToken();
+    expect(token.reveal()).toMatch(/^blt_[\w-]{43}$/);
+    expect(mintToken().reveal()).not.toBe(token.reveal());
+    const asked: Buffer[] = [];
+    const authenticate = storedTokens(async (hash) => {
+      asked.push(hash);
+      return null;
+    });
+    expect(await authenticate(token)).toBeNull();
+    expect(await authenticate(new Secret("not-one-of-ours"))).toBeNull();
+    expect(asked).toEqual([digest(token)]);
+  });
+
+  test("are tried after the operator's", async () => {
+    const both = anyOf(adminTokenOnly(new Secret(TOKEN)), async () => someone({ name: "ci" }));
+    expect((await both(new Secret(TOKEN)))?.name).toBe("admin token");
+    expect((await both(new Secret("blt_x")))?.name).toBe("ci");
   });
 });

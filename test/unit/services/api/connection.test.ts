@@ -27,7 +27,9 @@ function revealing() {
 }
 
 const someone = (over: Partial<Principal>): Principal => ({
+  id: "ci",
   name: "ci",
+  limits: null,
   scopes: new Set(["read", "reveal"]),
   revealDefault: false,
   ...over,

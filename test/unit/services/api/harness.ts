@@ -3,9 +3,15 @@ import { type ApiDeps, createApi } from "../../../../services/api/app.ts";
 import { adminTokenOnly } from "../../../../services/api/auth.ts";
 import type { BindingFilter, BindingItem } from "../../../../services/api/bindings.ts";
 import type { BranchFilter, BranchItem } from "../../../../services/api/branches.ts";
+import type { DestinationFilter, DestinationItem } from "../../../../services/api/destinations.ts";
 import type { EventFilter, EventItem } from "../../../../services/api/events.ts";
-import type { Ingested, Reader, Reveal } from "../../../../services/api/ports.ts";
+import type { LoginFilter, LoginItem } from "../../../../services/api/logins.ts";
+import type { Ingested, Reader, Repeats, Reveal } from "../../../../services/api/ports.ts";
+import { ApiProblem } from "../../../../services/api/problems.ts";
+import type { PushFilter, PushItem } from "../../../../services/api/pushes.ts";
+import type { RuleFilter, RuleItem } from "../../../../services/api/rules.ts";
 import type { SourceFilter, SourceItem } from "../../../../services/api/sources.ts";
+import type { TokenFilter, TokenItem } from "../../../../services/api/tokens.ts";
 import { createLogger } from "../../../../services/log.ts";
 import { createMetrics } from "../../../../services/metrics.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
@@ -65,6 +71,8 @@ export const someBranch = (n: number, over: Partial<BranchItem> = {}): BranchIte
   default: false,
   protected: false,
   state: "ready",
+  heldUntil: null,
+  heldReason: null,
   bindings: { synced: 2, parked: 1 },
   ...over,
 });
@@ -98,6 +106,7 @@ export const someEvent = (n: number, over: Partial<EventItem> = {}): EventItem =
   receivedAt: "2026-09-01T12:00:00.000Z",
   outcome: "processed",
   reason: null,
+  processedAt: "2026-09-01T12:00:01.000Z",
   ...over,
 });
 
@@ -108,6 +117,159 @@ export interface Harness {
   readonly ingested: (Hint | Ignored)[];
   readonly logged: () => string;
 }
+
+/** Remembers as the database does, without ever forgetting. */
+export function memoryRepeats(): Repeats {
+  const known = new Map<string, { request: string; answer?: { status: number; body: string } | null }>();
+  return {
+    begin: async (owner, key, request) => {
+      const before = known.get(`${owner} ${key}`);
+      if (before === undefined) {
+        known.set(`${owner} ${key}`, { request });
+        return { kind: "new" };
+      }
+      if (before.request !== request) return { kind: "other" };
+      if (before.answer === undefined) return { kind: "under-way" };
+      return before.answer === null ? { kind: "not-kept" } : { kind: "done", ...before.answer };
+    },
+    end: async (owner, key, answer) => {
+      const before = known.get(`${owner} ${key}`);
+      if (before !== undefined) known.set(`${owner} ${key}`, { ...before, answer });
+    },
+    forget: async (owner, key) => void known.delete(`${owner} ${key}`),
+  };
+}
+
+const SINCE = "2026-09-01T12:00:00.000Z";
+export const someDestination: DestinationItem = {
+  id: uuid(1),
+  name: "web",
+  kind: "vercel",
+  places: 1,
+  bindings: {},
+  suspendedAt: null,
+};
+export const someRule: RuleItem = {
+  id: uuid(1),
+  name: "web-preview",
+  source: "shop",
+  destination: "web",
+  revision: 1,
+  orphanedAt: null,
+  bindings: {},
+  definition: {},
+};
+const someLogin: LoginItem = {
+  id: uuid(1),
+  source: "shop",
+  branch: { id: uuid(900), name: "preview/900" },
+  role: "app",
+  database: "shop",
+  generation: 2,
+  changedAt: SINCE,
+  proven: true,
+  provenAt: SINCE,
+};
+export const somePush: PushItem = {
+  id: uuid(1),
+  destination: "web",
+  target: "vercel:acme/shop-web/preview/900",
+  outcome: "synced",
+  code: null,
+  cause: null,
+  next: null,
+  startedAt: SINCE,
+  finishedAt: SINCE,
+  ms: 12,
+  steps: { check: 1.5 },
+  calls: 3,
+  written: 1,
+  deleted: 0,
+  bindings: [],
+};
+export const someToken: TokenItem = {
+  id: uuid(1),
+  name: "ci",
+  scopes: ["read"],
+  limits: null,
+  revealDefault: false,
+  expiresAt: null,
+  createdAt: SINCE,
+  createdBy: "admin token",
+  lastUsedAt: null,
+  revokedAt: null,
+  revision: 1,
+};
+const someInstallation = { id: uuid(1), suspendedAt: null, suspendedWhy: null };
+const whole = { id: uuid(1), name: "preview/1", source: "shop" };
+
+/** The nouns that most tests do not look at, one of each. */
+function others(): Pick<ApiDeps, Others> {
+  return {
+    repeats: memoryRepeats(),
+    destinations: memoryReader<DestinationItem, DestinationFilter>([someDestination]),
+    rules: memoryReader<RuleItem, RuleFilter>([someRule]),
+    logins: memoryReader<LoginItem, LoginFilter>([someLogin]),
+    pushes: memoryReader<PushItem, PushFilter>([somePush]),
+    audit: {
+      list: async () => ({ items: [], next: null }),
+      export: () => (async function* () {})(),
+      verify: async () => ({ ok: true, rows: 0, head: null }),
+    },
+    tokens: {
+      ...memoryReader<TokenItem, TokenFilter>([someToken]),
+      create: async () => ({ token: someToken, secret: new Secret("blt_canary") }),
+      change: async () => someToken,
+      revoke: async () => someToken,
+    },
+    custody: async () => ({ branch: whole, at: SINCE, held: [] }),
+    standing: {
+      of: async () => ({ branch: whole, unread: false, heldUntil: null, bindings: [] }),
+      pause: async () => {},
+    },
+    changes: {
+      follow: ({ ended }) => {
+        queueMicrotask(ended);
+        return () => {};
+      },
+    },
+    confirm: async () => ({ source: someSource(1), confirmed: [] }),
+    redeliver: async () => someEvent(1),
+    hold: async () => someBranch(1),
+    suspend: {
+      destination: async () => someDestination,
+      installation: async () => someInstallation,
+      all: async () => someInstallation,
+    },
+    plan: async () => {
+      throw new ApiProblem("invalid_document", "not in this test");
+    },
+    document: {
+      apply: async () => {
+        throw new ApiProblem("invalid_document", "not in this test");
+      },
+      progress: async () => ({ working: 0, parked: [] }),
+    },
+  };
+}
+
+type Others =
+  | "repeats"
+  | "destinations"
+  | "rules"
+  | "logins"
+  | "pushes"
+  | "audit"
+  | "tokens"
+  | "custody"
+  | "standing"
+  | "changes"
+  | "confirm"
+  | "redeliver"
+  | "hold"
+  | "suspend"
+  | "plan"
+  | "document";
 
 /** The whole app on memory. `over` replaces ports. */
 export function harness(
@@ -132,6 +294,8 @@ export function harness(
     bindings: memoryReader<BindingItem, BindingFilter>([1, 2, 3].map((n) => someBinding(n))),
     events: memoryReader<EventItem, EventFilter>([3, 2, 1].map((n) => someEvent(n))),
     tell: async () => ({ binding: someBinding(1), names: [], note: null }),
+    rate: { burst: 10_000, perSecond: 10_000 },
+    ...others(),
     ...over,
     webhooks: {
       ingest,

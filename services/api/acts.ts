@@ -1,0 +1,136 @@
+/** What a person does to sources, branches, destinations and the whole; audited in the transaction that does it. */
+import type { AuditDetails } from "../store/audit.ts";
+import { recordAudit } from "../store/audit.ts";
+import { branchById, endHold, startHold } from "../store/branch.ts";
+import { type Db, withoutDeadlock } from "../store/db.ts";
+import { setDestinationSuspended } from "../store/destination.ts";
+import { eventById, reopenEvent } from "../store/event.ts";
+import { databaseIdentity, installationRow, resumeAll, suspendAll } from "../store/installation.ts";
+import { getDestination } from "../store/inventory.ts";
+import { confirmMissing } from "../store/source.ts";
+import { getBranch, getEvent, getSource } from "../store/views.ts";
+import { visibleTo } from "../store/visible.ts";
+import type { Caller, Confirm, Hold, Redeliver, Suspend } from "./ports.ts";
+import { ApiProblem } from "./problems.ts";
+
+export interface ActOptions {
+  readonly db: Db;
+  /** Names of the sources that a repository (`owner/name`, in any case) concerns. */
+  readonly sourcesOf: (repository: string) => readonly string[];
+  /** After the commit: somebody should look. */
+  readonly kick: () => void;
+}
+
+export interface Acts {
+  readonly confirm: Confirm;
+  readonly redeliver: Redeliver;
+  readonly suspend: Suspend;
+  readonly hold: Hold;
+}
+
+export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
+  const inOne = async <T>(work: (tx: Db) => Promise<T>): Promise<T> => {
+    const done = await withoutDeadlock(async () => await db.transaction(work));
+    kick();
+    return done;
+  };
+
+  return {
+    confirm: async (sourceId, branchIds, caller) => {
+      const source = await getSource(db, sourceId, await visibleTo(db, caller.principal.limits));
+      if (source === null) return null;
+      const confirmed = await inOne(async (tx) => {
+        const missing = await confirmMissing(tx, source.id, branchIds);
+        if (missing === null) {
+          throw new ApiProblem(
+            "conflict",
+            "No deletes are held there, or none of these branches is missing.",
+          );
+        }
+        const names = missing.map(({ name }) => name).join(", ");
+        const before = `held since ${source.heldSince}`;
+        await note(tx, caller, "source.confirm", `source/${source.name}`, { before, branches: names });
+        return missing;
+      });
+      return { source: (await getSource(db, sourceId)) ?? source, confirmed };
+    },
+
+    redeliver: async (eventId, caller) => {
+      const visible = await visibleTo(db, caller.principal.limits);
+      if ((await getEvent(db, eventId, visible)) === null) return null;
+      await inOne(async (tx) => {
+        const row = await eventById(tx, Number(eventId));
+        if (row === undefined) throw new ApiProblem("not_found", "There is no event with this id.");
+        const sources = sourcesOf(row.subject["repository"] ?? "");
+        if (!(await reopenEvent(tx, row, sources))) {
+          throw new ApiProblem("conflict", "It points at no source that is configured.");
+        }
+        const before = row.reason === null ? row.outcome : `${row.outcome}: ${row.reason}`;
+        await note(tx, caller, "event.redeliver", `event/${eventId}`, { before, after: "pending" });
+      });
+      return await getEvent(db, eventId, visible);
+    },
+
+    hold: async (branchId, hold, caller) => {
+      const visible = await visibleTo(db, caller.principal.limits);
+      const branch = await getBranch(db, branchId, visible);
+      if (branch === null) return null;
+      await inOne(async (tx) => {
+        const row = await branchById(tx, branchId);
+        if (hold !== null && row?.goneAt !== null) throw new ApiProblem("conflict", "The branch is gone.");
+        if (hold === null) await endHold(tx, branchId);
+        else await startHold(tx, branchId, hold);
+        const object = `source/${branch.source}/branch/${branch.name}`;
+        const before = branch.heldUntil;
+        const details = hold === null ? { before, after: null } : { before, ...hold };
+        await note(tx, caller, hold === null ? "branch.unhold" : "branch.hold", object, details);
+      });
+      return await getBranch(db, branchId, visible);
+    },
+
+    suspend: {
+      destination: async (idOrName, suspended, caller) => {
+        const visible = await visibleTo(db, caller.principal.limits);
+        const found = await getDestination(db, idOrName, visible);
+        if (found === null) return null;
+        await inOne(async (tx) => {
+          await setDestinationSuspended(tx, found.id, suspended);
+          const action = suspended ? "destination.suspend" : "destination.resume";
+          const before = found.suspendedAt === null ? "writing" : "suspended";
+          const after = suspended ? "suspended" : "writing";
+          await note(tx, caller, action, `destination/${found.name}`, { before, after });
+        });
+        return await getDestination(db, found.id, visible);
+      },
+      installation: async () => await shown(db),
+      all: async (reason, caller) => {
+        const [before, identity] = await Promise.all([installationRow(db), databaseIdentity(db)]);
+        await inOne(async (tx) => {
+          if (reason === null) await resumeAll(tx, identity);
+          else await suspendAll(tx, reason);
+          await note(tx, caller, `installation.${reason === null ? "resume" : "suspend"}`, "installation", {
+            before: before.suspendedAt === null ? "writing" : "suspended",
+            after: reason === null ? "writing" : "suspended",
+            reason,
+          });
+        });
+        return await shown(db);
+      },
+    },
+  };
+}
+
+async function shown(db: Db) {
+  const { id, suspendedAt, suspendedWhy } = await installationRow(db);
+  return { id, suspendedAt: suspendedAt?.toISOString() ?? null, suspendedWhy };
+}
+
+async function note(
+  tx: Db,
+  { principal, requestId, sourceAddress }: Caller,
+  action: string,
+  object: string,
+  details: AuditDetails,
+): Promise<void> {
+  await recordAudit(tx, { actor: principal.name, action, object, requestId, sourceAddress, details });
+}
