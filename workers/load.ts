@@ -1,6 +1,6 @@
 /** What a push has to know before it begins, read from our own rows. */
 import { type BindingWithAll, bindingsAtPlace } from "../services/store/binding.ts";
-import { productionUnread } from "../services/store/branch.ts";
+import { heldForMs, productionUnread } from "../services/store/branch.ts";
 import { type DestinationRow, destinationById } from "../services/store/destination.ts";
 import { installationRow } from "../services/store/installation.ts";
 import { ledgerOf, ownersAt } from "../services/store/ledger.ts";
@@ -18,6 +18,8 @@ export interface Loaded {
   /** By id; those that live here and those that have moved away and left names behind. */
   readonly bindings: ReadonlyMap<string, BindingWithAll>;
   readonly input: PushInput;
+  /** Some branches are held for so long: what is theirs is left out, and waits. 0: none. */
+  readonly heldMs: number;
 }
 
 /** Null if nothing may be written there now: the destination is gone, or writes are suspended. */
@@ -33,7 +35,9 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
   const row = lease.takeover ? await takenOver(runtime, found) : found;
   // Whoever resumes makes the places due again.
   if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
-  const [here, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
+  const [all, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
+  const here = all.filter(({ branch }) => !isHeld(branch, lease.now));
+  const heldIds = all.flatMap(({ branch }) => (isHeld(branch, lease.now) ? [branch.id] : []));
   const settling = row.settleAt !== null && row.settleAt > lease.now;
   const settles = row.settleAt !== null && row.settleAt <= lease.now;
   const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry, settling)));
@@ -41,6 +45,7 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
     row,
     destination,
     adapter,
+    heldMs: await heldForMs(db, heldIds),
     bindings: new Map(here.map((entry) => [entry.binding.id, entry])),
     input: {
       installation: runtime.installation,
@@ -54,6 +59,9 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
     },
   };
 }
+
+const isHeld = ({ heldUntil }: BindingWithAll["branch"], now: Date): boolean =>
+  heldUntil !== null && heldUntil > now;
 
 async function takenOver(runtime: Runtime, row: PlaceRow): Promise<PlaceRow> {
   await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
@@ -86,8 +94,10 @@ async function pushBinding(
   const logins = Object.entries(binding.logins).flatMap(([alias, id]) => {
     const login = rows.find((candidate) => candidate.id === id);
     if (login === undefined) return [];
-    const { role, database, fingerprint } = login;
-    return [{ alias, id, role, database, fingerprint, proven: login.provenFingerprint === fingerprint }];
+    const { role, database, fingerprint, generation } = login;
+    return [
+      { alias, id, role, database, fingerprint, generation, proven: login.provenFingerprint === fingerprint },
+    ];
   });
   const passwords = rows.map((login) => login.passwordFingerprint);
   const adapter = destinationAdapter(runtime, all.destinationKind);

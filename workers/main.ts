@@ -3,7 +3,7 @@ import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
 import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
 import type { Handlers } from "../services/queue/jobs.ts";
-import { claimDue, nextDueInMs } from "../services/store/due.ts";
+import { claimDue, lookForDue } from "../services/store/due.ts";
 import { type OnStep, pushPlace } from "./push.ts";
 import { reconcile } from "./reconcile.ts";
 import type { Runtime } from "./runtime.ts";
@@ -29,8 +29,8 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   const queues = openQueues(queue, onError);
   const dispatcher: Dispatcher = startDispatcher(
     {
+      look: async () => await lookForDue(database.db),
       claim: async (kind) => await claimDue(database.db, kind, settings.sweepEveryMs),
-      nextInMs: async () => await nextDueInMs(database.db),
     },
     queues.enqueue,
     onError,

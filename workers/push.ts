@@ -6,6 +6,7 @@ import {
   setOutcome,
   setState,
 } from "../services/store/binding.ts";
+import { heldForMs } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
 import { writesSuspended } from "../services/store/installation.ts";
 import { claimNames, ownersAt } from "../services/store/ledger.ts";
@@ -54,12 +55,19 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
     const outcome = await push(input, ports);
     doubtAccount(destination, errorsIn(outcome));
     trace.step("record");
-    return await recordOutcome(context, input, outcome);
+    return againAfterHold(await recordOutcome(context, input, outcome), loaded.heldMs);
   } catch (thrown) {
     if (thrown instanceof LostLease) return await lost(context, thrown);
     doubtAccount(destination, [asSyncError(thrown)]);
     return await recordFailure(context, input, thrown);
   }
+}
+
+/** What was left out since its branch is held is due when the hold ends. A moment later, so that it has ended. */
+function againAfterHold(outcome: Outcome, heldMs: number): Outcome {
+  if (heldMs === 0 || outcome.kind === "failed") return outcome;
+  const dueInMs = Math.min(outcome.dueInMs ?? Number.POSITIVE_INFINITY, heldMs + 10);
+  return { kind: "done", dueInMs };
 }
 
 /** Somebody else is at it by now. What we wrote, if anything, they are to write over once more. */
@@ -123,7 +131,8 @@ async function claim(
 ): Promise<Omit<Claim, "observation">> {
   const ids = [...new Set(changes.map(({ bindingId }) => bindingId))];
   const asLoaded = ids.flatMap((id) => loaded.get(id)?.binding ?? []);
-  const stopped = await writesSuspended(tx, destination.id);
+  const branches = asLoaded.map(({ branchId }) => branchId);
+  const stopped = (await writesSuspended(tx, destination.id)) || (await heldForMs(tx, branches)) > 0;
   if (stopped || !(await holdBindings(tx, asLoaded))) {
     throw new SyncError("conflict", "what was to be written has changed meanwhile");
   }

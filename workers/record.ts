@@ -3,15 +3,23 @@ import { type BindingWithAll, recordApplied, setOutcome, setWarning } from "../s
 import type { Db } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
-import { countDrift, doubtNames, forgetNames, formerPlaces, recordName } from "../services/store/ledger.ts";
+import {
+  countDrift,
+  doubtNames,
+  forgetNames,
+  formerPlaces,
+  type Holding,
+  recordName,
+} from "../services/store/ledger.ts";
 import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
-import { recordPush } from "../services/store/push.ts";
+import { type PushResult, recordPush } from "../services/store/push.ts";
 import { markDue } from "../services/store/work.ts";
 import type { Drift } from "../services/sync/drift.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
-import type { PushInput, PushOutcome } from "../services/sync/push.ts";
+import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
+import { parseVariable } from "../services/sync/variables.ts";
 import type { Trace } from "./push.ts";
 import type { Outcome, Work } from "./run.ts";
 import type { Counted, Runtime } from "./runtime.ts";
@@ -71,7 +79,7 @@ const repairedDrift = ({ plan, applied }: PushOutcome): PushOutcome["plan"]["dri
 async function recordNames(
   tx: Db,
   placeId: string,
-  { ledger }: PushInput,
+  { ledger, bindings }: PushInput,
   outcome: PushOutcome,
 ): Promise<void> {
   for (const { bindingId, change, result } of outcome.applied) {
@@ -86,10 +94,12 @@ async function recordNames(
       await recordName(tx, placeId, change.name, {
         fingerprint: change.fingerprint,
         version: result.version,
+        holds: holdingOf(bindings, bindingId, change.name),
       });
   }
   for (const { name, fingerprint, version } of outcome.plan.equal) {
-    await recordName(tx, placeId, name, { fingerprint, version });
+    const owner = bindings.find(({ rule }) => name in rule.variables)?.id ?? "";
+    await recordName(tx, placeId, name, { fingerprint, version, holds: holdingOf(bindings, owner, name) });
   }
   await forgetNames(tx, placeId, outcome.plan.forget);
   await countDrift(
@@ -97,6 +107,16 @@ async function recordNames(
     placeId,
     repairedDrift(outcome).map((drift) => drift.name),
   );
+}
+
+/** Which generation of which login is in a name; null: what is there is no secret. */
+function holdingOf(bindings: PushInput["bindings"], bindingId: string, name: string): Holding | null {
+  const binding = bindings.find(({ id }) => id === bindingId);
+  const text = Object.entries(binding?.rule.variables ?? {}).find(([key]) => key === name)?.[1];
+  const expression = text === undefined ? null : parseVariable(text);
+  if (expression?.kind !== "login" || !expression.form.secret) return null;
+  const login = binding?.logins.find(({ alias }) => alias === expression.alias);
+  return login?.generation === undefined ? null : { loginId: login.id, generation: login.generation };
 }
 
 async function recordBindings(context: PushContext, tx: Db, outcome: PushOutcome): Promise<void> {
@@ -195,23 +215,37 @@ export async function recordFailure(
       state,
       reason,
     );
-    await writeHistory(context, tx, null, error);
+    await writeHistory(context, tx, null, { error, bindings: due.map((binding) => binding.id) });
   });
   return { kind: "failed", error };
+}
+
+/** What became of one binding, in the words of its states. */
+function resultOf(what: BindingOutcome, attempts: number): PushResult {
+  const nothing = { code: null, cause: null, next: null };
+  if (what.kind === "done") return { outcome: what.removed ? "removed" : "synced", ...nothing };
+  if (what.kind !== "failed") return { outcome: what.kind, ...nothing };
+  const { error } = what;
+  return {
+    outcome: verdict(error, attempts).state,
+    code: error.code,
+    cause: error.message,
+    next: nextFor(error),
+  };
 }
 
 async function writeHistory(
   { row, work, trace, counted, destination, runtime }: PushContext,
   tx: Db,
   outcome: PushOutcome | null,
-  failure?: SyncError,
+  failure?: { readonly error: SyncError; readonly bindings: readonly string[] },
 ): Promise<void> {
   const applied = outcome?.applied.filter(({ result }) => result.error === null) ?? [];
   const written = applied.filter(({ change }) => change.op === "put").length;
   const errors = [...(outcome?.bindings.values() ?? [])].flatMap((b) =>
     b.kind === "failed" ? [b.error] : [],
   );
-  const error = failure ?? errors[0] ?? null;
+  const error = failure?.error ?? errors[0] ?? null;
   const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
   const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
   const word = error !== null ? verdict(error, row.attempts).state : well;
@@ -227,7 +261,10 @@ async function writeHistory(
     deleted: applied.length - written,
     calls: counted.calls,
     steps: trace.steps(),
-    bindings: [...(outcome?.bindings.keys() ?? [])],
+    bindings: [...(outcome?.bindings.keys() ?? failure?.bindings ?? [])],
+    results: Object.fromEntries(
+      [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row.attempts)]),
+    ),
   });
   const seconds = (Date.now() - trace.startedAt.getTime()) / 1000;
   runtime.metrics.pushed({

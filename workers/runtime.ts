@@ -12,6 +12,7 @@ import type { SourceRow } from "../services/store/source.ts";
 import { pooledHost } from "../services/sync/connection-strings.ts";
 import { SyncError } from "../services/sync/errors.ts";
 import type { Fingerprinter } from "../services/sync/fingerprint.ts";
+import type { AccountLimits } from "../services/sync/limits.ts";
 import type { LoginMaterial } from "../services/sync/model.ts";
 import type {
   Destination,
@@ -34,6 +35,8 @@ export interface Settings {
   readonly leaseMs: number;
   /** Longest life of a request that was sent: after an ambiguous answer we wait so long and write again. */
   readonly settleMs: number;
+  /** Windows of what vendors allow are so many times as long as they publish; below 1 only where the vendor's are. */
+  readonly windowTimes: number;
 }
 
 export const DEFAULT_SETTINGS: Settings = {
@@ -42,6 +45,7 @@ export const DEFAULT_SETTINGS: Settings = {
   sweepEveryMs: 60 * 60_000,
   leaseMs: 30_000,
   settleMs: 15_000,
+  windowTimes: 1,
 };
 
 export interface Runtime {
@@ -80,7 +84,8 @@ function openIo(
   counted?: Counted,
 ): Io {
   const network = block as Network;
-  const limits = adapter.limits?.(block, (ref) => runtime.fingerprint("credential", runtime.resolve(ref)));
+  const published = adapter.limits?.(block, (ref) => runtime.fingerprint("credential", runtime.resolve(ref)));
+  const limits = published && stretched(published, runtime.settings.windowTimes);
   return createIo({
     ...(limits === undefined ? {} : runtime.allowance.open(limits, signal)),
     signal,
@@ -93,6 +98,11 @@ function openIo(
     },
   });
 }
+
+const stretched = (account: AccountLimits, times: number): AccountLimits =>
+  times === 1
+    ? account
+    : { ...account, limits: account.limits.map((one) => ({ ...one, perMs: one.perMs * times })) };
 
 export function openSource(
   runtime: Runtime,

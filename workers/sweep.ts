@@ -3,7 +3,7 @@ import { bindingsIn } from "../services/store/binding.ts";
 import { destinationById } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
 import { installationRow } from "../services/store/installation.ts";
-import { keptLedgerOf } from "../services/store/ledger.ts";
+import { keptLedgersOf } from "../services/store/ledger.ts";
 import { placeById, placesOfContainer } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
 import { drifted } from "../services/sync/drift.ts";
@@ -31,8 +31,11 @@ async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): P
   const { traits, within } = destinationAdapter(runtime, destination.kind);
   if (within?.(destination.block, one.target) === false) return;
   const places = await placesOfContainer(db, one.destinationId, one.container);
-  const ledgers = await Promise.all(places.map(async (place) => await keptLedgerOf(db, place.id)));
-  const owners = ledgers.flatMap((ledger) => ledger.map((entry) => entry.bindingId));
+  const ledgers = await keptLedgersOf(
+    db,
+    places.map((place) => place.id),
+  );
+  const owners = [...ledgers.values()].flatMap((ledger) => ledger.map((entry) => entry.bindingId));
   const reported = await bindingsIn(db, owners, "drifted");
   const targets = places.map((place) => place.target);
   const observations = await openDestination(runtime, destination, stopping).observe(targets, {
@@ -42,7 +45,7 @@ async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): P
   const due: string[] = [];
   for (const [index, place] of places.entries()) {
     const observation = observations[index];
-    const ledger = ledgers[index];
+    const ledger = ledgers.get(place.id);
     if (observation === undefined || ledger === undefined) continue;
     const all = drifted({ traits, installation: runtime.installation, observation, ledger });
     const told = new Set(ledger.flatMap((e) => (reported.has(e.bindingId) ? [e.name] : [])));

@@ -35,20 +35,27 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
   const { watchEveryMs } = runtime.settings;
   const source = openSource(runtime, row, work.signal);
   const [upTo, known] = await Promise.all([lastEventId(db), liveBranches(db, row.id)]);
-  const moved = await source.moved(row.cursor);
   const suspects = known.some((branch) => branch.missed > 0);
   const hinted = work.lease.revision !== row.watchedRevision;
-  const stale = row.listedAt === null || Date.now() - row.listedAt.getTime() > watchEveryMs * LIST_EVERY;
+  const stale =
+    row.listedAt === null || work.lease.now.getTime() - row.listedAt.getTime() > watchEveryMs * LIST_EVERY;
 
-  if (!moved.everything && moved.branchIds.size === 0 && !suspects && !hinted && !stale) {
-    await work.record(async (tx) => {
-      await recordWatch(tx, row.id, { cursor: moved.cursor, listed: false, held: row.heldSince !== null });
-      await settleEvents(tx, { sourceId: row.id }, upTo);
-    });
-    return { kind: "done", dueInMs: watchEveryMs };
+  if (!suspects && !hinted && !stale) {
+    const moved = await source.moved(row.cursor);
+    if (!moved.everything && moved.branchIds.size === 0) {
+      await work.record(async (tx) => {
+        await recordWatch(tx, row.id, { cursor: moved.cursor, listed: false, held: row.heldSince !== null });
+        await settleEvents(tx, { sourceId: row.id }, upTo);
+      });
+      return { kind: "done", dueInMs: watchEveryMs };
+    }
   }
 
   const listed = await source.branches();
+  // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
+  // nothing is pushed of the one before the other has been read.
+  const moved = await source.moved(row.cursor);
+  const unlisted = unlistedAmong(moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, listed);
   await work.record(async (tx) => {
     await takeIn(tx, row, known, listed, moved);
@@ -56,18 +63,30 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
       tx,
       missing.map((branch) => branch.id),
     );
-    if (!held) for (const branch of gone) await buryBranch(tx, branch);
+    for (const branch of gone) await buryBranch(tx, branch);
     if (held && row.heldSince === null) {
       const reason = `${missing.length} of ${known.length} branches are missing at once`;
       await recordEvent(tx, { origin: "watch", kind: "deletes.held", sourceId: row.id, reason });
     }
-    const revision = work.lease.revision;
-    await recordWatch(tx, row.id, { cursor: moved.cursor, listed: true, held, revision });
+    const seen = { cursor: moved.cursor, listed: true, held };
+    const { revision } = work.lease;
+    // As if somebody had said so: the next look lists again.
+    await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
     await settleEvents(tx, { sourceId: row.id }, upTo);
   });
-  const unsure = missing.length > gone.length && !held;
+  const unsure = unlisted || (missing.length > gone.length && !held);
   return { kind: "done", dueInMs: unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs };
 }
+
+/** Whether something has moved that came after the list. */
+const unlistedAmong = (
+  { branchIds }: Moved,
+  known: readonly BranchRow[],
+  listed: readonly SourceBranch[],
+): boolean => {
+  const ids = new Set([...known.map((row) => row.neonId), ...listed.map((seen) => seen.id)]);
+  return [...branchIds].some((id) => !ids.has(id));
+};
 
 /** Those that two complete lists lack, and that Neon says do not exist when asked for one by one. */
 async function missingFrom(
@@ -78,9 +97,11 @@ async function missingFrom(
 ): Promise<{ gone: readonly BranchRow[]; missing: readonly BranchRow[]; held: boolean }> {
   const { unmatched } = match(known, listed);
   const gone: BranchRow[] = [];
-  const held = holdsDeletes(known.length, unmatched.length, row.heldSince !== null);
-  if (held) return { gone, missing: unmatched, held };
-  for (const branch of unmatched) {
+  // Those that somebody has confirmed count no more, and go also while others are held.
+  const confirmed = unmatched.filter(({ id }) => row.confirmed.includes(id));
+  const unconfirmed = unmatched.length - confirmed.length;
+  const held = holdsDeletes(known.length, unconfirmed, row.heldSince !== null);
+  for (const branch of held ? confirmed : unmatched) {
     if (branch.missed > 0 && (await source.branch(branch.neonId)) === null) gone.push(branch);
   }
   return { gone, missing: unmatched, held };

@@ -49,8 +49,8 @@ export function openQueues(connection: QueueConnection, onError: (error: Error) 
     }),
   );
   return {
-    enqueue: async (kind, id) => {
-      await queues.get(kind)?.add(kind, jobPayload.parse({ id }));
+    enqueue: async (kind, ids) => {
+      await queues.get(kind)?.addBulk(ids.map((id) => ({ name: kind, data: jobPayload.parse({ id }) })));
     },
     ready: async () => await link.ready([...queues.values()]),
     close: async () => {

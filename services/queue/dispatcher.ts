@@ -1,11 +1,11 @@
-import { type Enqueue, JOB_KINDS, type JobKind } from "./jobs.ts";
+import type { Enqueue, JobKind } from "./jobs.ts";
 
 /** The rows that are due, as the store sees them. */
 export interface DueRows {
+  /** Of which kinds there are due rows that nobody has, and the milliseconds until another one becomes due, null: never. */
+  look(): Promise<{ readonly kinds: readonly JobKind[]; readonly nextInMs: number | null }>;
   /** Marks due rows as queued, fairly and within the limits of their destinations, and returns their ids. */
   claim(kind: JobKind): Promise<readonly string[]>;
-  /** Milliseconds until the next row becomes due, 0 if one is; null if none ever does. */
-  nextInMs(): Promise<number | null>;
 }
 
 export interface Dispatcher {
@@ -16,6 +16,8 @@ export interface Dispatcher {
 
 const TICK_MS = 1_000;
 const SHORTEST_MS = 5;
+/** After a look that found nothing: a flood of events on rows that are known to be due must not look with each. */
+const REST_MS = 4;
 
 /**
  * Turns due rows into jobs: right after a commit (`kick`), when the next row is due, and at least every
@@ -30,16 +32,18 @@ export function startDispatcher(
   let running: Promise<void> | null = null;
   let again = false;
   let stopped = false;
+  let restUntil = 0;
 
   const pass = async (): Promise<void> => {
     let wait = TICK_MS;
     try {
-      for (const kind of JOB_KINDS) {
+      const { kinds, nextInMs } = await rows.look();
+      for (const kind of kinds) {
         const ids = await rows.claim(kind);
-        await Promise.all(ids.map(async (id) => await enqueue(kind, id)));
+        if (ids.length > 0) await enqueue(kind, ids);
       }
-      const next = await rows.nextInMs();
-      if (next !== null) wait = Math.min(Math.max(next, SHORTEST_MS), TICK_MS);
+      if (kinds.length === 0) restUntil = performance.now() + REST_MS;
+      if (nextInMs !== null) wait = Math.min(Math.max(nextInMs, SHORTEST_MS), TICK_MS);
     } catch (error) {
       onError(error);
     }
@@ -56,6 +60,11 @@ export function startDispatcher(
       return;
     }
     clearTimeout(timer);
+    const restMs = restUntil - performance.now();
+    if (restMs > 0) {
+      timer = setTimeout(kick, restMs);
+      return;
+    }
     again = false;
     running = pass();
   };

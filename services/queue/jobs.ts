@@ -7,7 +7,7 @@ export type JobKind = (typeof JOB_KINDS)[number];
 /** All that a job carries: the id of a row. Checked when it goes in and when it comes out. */
 export const jobPayload = z.strictObject({ id: z.uuid() });
 
-export type Enqueue = (kind: JobKind, id: string) => Promise<void>;
+export type Enqueue = (kind: JobKind, ids: readonly string[]) => Promise<void>;
 export type Handlers = Readonly<Record<JobKind, (id: string) => Promise<void>>>;
 
 /**

@@ -10,6 +10,11 @@ export interface Result {
   readonly detail?: object;
 }
 
+/** How much of a benchmark's full size is run: 1 for numbers that count, less to see that it runs. */
+export interface Scale {
+  readonly scale: number;
+}
+
 export function percentile(values: readonly number[], share: number): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;

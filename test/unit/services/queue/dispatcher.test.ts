@@ -1,0 +1,77 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { type DueRows, startDispatcher } from "../../../../services/queue/dispatcher.ts";
+import type { JobKind } from "../../../../services/queue/jobs.ts";
+
+/** Rows in memory: what is due is claimed at most once. */
+function rowsOf() {
+  const due = new Map<JobKind, string[]>();
+  const looks: number[] = [];
+  const rows: DueRows = {
+    look: async () => {
+      looks.push(Date.now());
+      return { kinds: [...due.keys()], nextInMs: null };
+    },
+    claim: async (kind) => {
+      const ids = due.get(kind) ?? [];
+      due.delete(kind);
+      return ids;
+    },
+  };
+  return { rows, due, looks };
+}
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+const started = () => {
+  const { rows, due, looks } = rowsOf();
+  const jobs: [JobKind, readonly string[]][] = [];
+  const enqueue = async (kind: JobKind, ids: readonly string[]): Promise<void> => {
+    jobs.push([kind, ids]);
+  };
+  return { dispatcher: startDispatcher(rows, enqueue, () => undefined), due, looks, jobs };
+};
+
+describe("the dispatcher", () => {
+  test("claims only kinds that are due, all ids of one kind as one", async () => {
+    const { dispatcher, due, jobs } = started();
+    await vi.advanceTimersByTimeAsync(10);
+    due.set("push", ["a", "b"]).set("watch", ["c"]);
+    dispatcher.kick();
+    await vi.advanceTimersByTimeAsync(10);
+    expect(jobs).toEqual([
+      ["push", ["a", "b"]],
+      ["watch", ["c"]],
+    ]);
+    await dispatcher.stop();
+  });
+
+  test("looks at once after a rest, and not with each of a flood of kicks that find nothing", async () => {
+    const { dispatcher, due, looks, jobs } = started();
+    await vi.advanceTimersByTimeAsync(10);
+    const before = looks.length;
+    for (let n = 0; n < 100; n++) {
+      dispatcher.kick();
+      await vi.advanceTimersByTimeAsync(0.1);
+    }
+    expect(looks.length - before).toBeLessThanOrEqual(5);
+    due.set("push", ["a"]);
+    dispatcher.kick();
+    await vi.advanceTimersByTimeAsync(5);
+    expect(jobs).toEqual([["push", ["a"]]]);
+    await dispatcher.stop();
+  });
+
+  test("looks by itself every second, whatever was lost", async () => {
+    const { dispatcher, due, jobs } = started();
+    await vi.advanceTimersByTimeAsync(10);
+    due.set("reconcile", ["a"]);
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(jobs).toEqual([["reconcile", ["a"]]]);
+    await dispatcher.stop();
+  });
+});
