@@ -7,12 +7,17 @@ import { closeConnections, createIo, decodeJson } from "../http.ts";
 import { SyncError } from "../sync/errors.ts";
 import type { OutgoingResponse } from "../sync/ports.ts";
 import { CommandError, EXIT } from "./exit.ts";
+import { requestIdToken } from "./id-token.ts";
 
 export interface Client {
   /** The decoded answer to a GET. Parameters that are null are left out. Throws `CommandError`. */
   get<T>(path: string, query: Query, shape: z.ZodType<T>): Promise<T>;
+  /** The answer to a GET as it is: lines of JSON. Throws `CommandError`. */
+  text(path: string, query: Query): Promise<string>;
   /** The decoded answer to a POST of JSON. Throws `CommandError`. */
-  post<T>(path: string, body: unknown, shape: z.ZodType<T>): Promise<T>;
+  post<T>(path: string, body: unknown, shape: z.ZodType<T>, timeoutMs?: number): Promise<T>;
+  /** The decoded answer to a DELETE. Throws `CommandError`. */
+  delete<T>(path: string, shape: z.ZodType<T>): Promise<T>;
   /** All items of a list, page after page. */
   list<T>(path: string, query: Query, item: z.ZodType<T>): Promise<readonly T[]>;
 }
@@ -30,10 +35,19 @@ export async function withClient<T>(
 ): Promise<T> {
   const { signal } = new AbortController();
   try {
-    return await use(createClient(environment, signal));
+    return await use(createClient(await withToken(environment), signal));
   } finally {
     await closeConnections();
   }
+}
+
+/** What is set counts; without it, a job of GitHub Actions proves who it is. */
+async function withToken({
+  url,
+  token,
+  idToken,
+}: ClientEnvironment): Promise<Pick<ClientEnvironment, "url" | "token">> {
+  return { url, token: token ?? (idToken === null ? null : await requestIdToken(idToken)) };
 }
 
 /** Throws `ConfigurationError` if the address will not do, `CommandError` if there is no token. */
@@ -47,18 +61,18 @@ export function createClient(
   }
   const io = createIo({ fingerprint: () => "", signal, privateNetwork: true, timeoutMs: TIMEOUT_MS });
 
-  const call = async <T>(
-    method: "GET" | "POST",
+  const send = async (
+    method: "GET" | "POST" | "DELETE",
     path: string,
-    shape: z.ZodType<T>,
-    { query = {}, body }: { query?: Query; body?: unknown },
-  ): Promise<T> => {
-    const where = { vendor: "branchline", operation: `${method} ${path}` };
+    { query = {}, body, timeoutMs = TIMEOUT_MS }: { query?: Query; body?: unknown; timeoutMs?: number },
+  ): Promise<OutgoingResponse> => {
     const json = body === undefined ? {} : { "content-type": "application/json" };
     const response = await io
       .fetch({
-        ...where,
+        vendor: "branchline",
+        operation: `${method} ${path}`,
         method,
+        timeoutMs,
         url: `${base}${path}${queryText(query)}`,
         headers: { accept: "application/json", authorization: `Bearer ${token.reveal()}`, ...json },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -66,14 +80,27 @@ export function createClient(
       .catch((error: unknown) => {
         throw unreachable(error, base);
       });
-    if (response.status !== 200) throw refusal(response, base);
-    return decodeJson(response, shape, where);
+    if (response.status < 200 || response.status > 299) throw refusal(response, base);
+    return response;
   };
+  const call = async <T>(
+    method: "GET" | "POST" | "DELETE",
+    path: string,
+    shape: z.ZodType<T>,
+    options: Parameters<typeof send>[2],
+  ): Promise<T> =>
+    decodeJson(await send(method, path, options), shape, {
+      vendor: "branchline",
+      operation: `${method} ${path}`,
+    });
   const get: Client["get"] = async (path, query, shape) => await call("GET", path, shape, { query });
 
   return {
     get,
-    post: async (path, body, shape) => await call("POST", path, shape, { body }),
+    text: async (path, query) => (await send("GET", path, { query })).body,
+    post: async (path, body, shape, timeoutMs = TIMEOUT_MS) =>
+      await call("POST", path, shape, { body, timeoutMs }),
+    delete: async (path, shape) => await call("DELETE", path, shape, {}),
     list: async (path, query, item) => {
       const page = z.object({ items: z.array(item), next: z.string().nullable() });
       const items = [];

@@ -1,10 +1,12 @@
 import { writeSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { Command, Option } from "commander";
 import { z } from "zod";
 import { readClientEnvironment } from "../config.ts";
 import { type Client, withClient } from "./client.ts";
 import { appendGithubEnv, dotenvText, maskCommands, type Variable, writeEnvFile } from "./env-file.ts";
 import { CLIENT_CODES, CommandError, EXIT, exitHelp } from "./exit.ts";
+import { duration } from "./options.ts";
 import { type Place, parsePlace } from "./place.ts";
 
 interface Options {
@@ -15,6 +17,8 @@ interface Options {
   readonly output?: string;
   readonly force?: boolean;
   readonly githubEnv?: boolean;
+  readonly gitBranch?: string;
+  readonly wait?: number;
   readonly mask: "all" | "secrets";
   readonly json?: boolean;
 }
@@ -35,6 +39,11 @@ export function envCommand(): Command {
     .addOption(
       new Option("--rule <name>", "the variables of a rule").conflicts(["preset", "role", "database"]),
     )
+    .option(
+      "--git-branch <name>",
+      "the preview of a git branch: the branch preview/NAME, as Neon's integrations call it",
+    )
+    .option("--wait <duration>", "try until it is there: a preview is made while the job runs", duration)
     .option("--role <name>", "the role to log in as; without it the owner of the database")
     .option("--database <name>", "the database; without it the only one")
     .addOption(
@@ -57,13 +66,15 @@ export function envCommand(): Command {
     .addHelpText(
       "after",
       `
-Needs a token with the scope reveal; each use is in the audit log.
+Needs a token with the scope reveal; each use is in the audit log. In GitHub Actions none has to be stored: with
+permissions id-token: write the job proves who it is, if the server's branchline.yaml trusts it (auth.oidc).
 
 Examples:
   branchline env shop/preview/login -o .env
   branchline env shop/preview/login --preset prisma
   branchline env shop/preview/login --rule web-preview --json
   branchline env "shop/preview/$BRANCH" --preset github-actions-migrations --github-env
+  branchline env shop --git-branch "$GITHUB_HEAD_REF" --wait 5m --github-env
 ${exitHelp([...CLIENT_CODES, [EXIT.cannotWrite, "the file cannot be written, or is not branchline's"]])}`,
     )
     .action(async (place: string, options: Options) => await env(parsePlace(place), options));
@@ -78,7 +89,8 @@ async function env(place: Place, options: Options): Promise<void> {
       "GITHUB_ENV is not set\n  --github-env is for a step of GitHub Actions.",
     );
   }
-  const found = await withClient(environment, (client) => ask(client, place, options));
+  const wanted = placeFor(place, options);
+  const found = await withClient(environment, (client) => untilThere(client, wanted, options));
   if (options.githubEnv === true && githubEnvPath !== null) {
     mask(found.variables, options.mask);
     appendGithubEnv(githubEnvPath, found.variables);
@@ -94,6 +106,40 @@ async function env(place: Place, options: Options): Promise<void> {
     options.json === true ? `${JSON.stringify({ branch, variables: values })}\n` : dotenvText(variables),
   );
 }
+
+/**
+ * Neon's integrations call the preview of a git branch `preview/NAME`. Nothing else is taken for it: while a preview
+ * is being made, a branch that happens to have the git branch's name could be production.
+ */
+function placeFor(place: Place, { gitBranch }: Options): Place {
+  if (gitBranch === undefined) return place;
+  if (place.branch !== null || gitBranch === "") {
+    const problem =
+      gitBranch === ""
+        ? "--git-branch is empty"
+        : "a branch and --git-branch are two answers to one question";
+    throw new CommandError(EXIT.data, `${problem}\n  Write: branchline env SOURCE --git-branch NAME`);
+  }
+  return { source: place.source, branch: `preview/${gitBranch}` };
+}
+
+const PAUSE_MS = 2_000;
+
+/** A branch that is not there yet, or not ready, may be so in a moment. */
+async function untilThere(client: Client, place: Place, options: Options): Promise<Answer> {
+  const deadline = performance.now() + (options.wait ?? 0);
+  for (;;) {
+    try {
+      return await ask(client, place, options);
+    } catch (error) {
+      const left = deadline - performance.now();
+      if (left <= 0 || !(error instanceof CommandError) || !LATER.has(error.exitCode)) throw error;
+      await pause(Math.min(PAUSE_MS, left));
+    }
+  }
+}
+
+const LATER: ReadonlySet<number> = new Set([EXIT.missing, EXIT.unavailable]);
 
 async function ask(client: Client, { source, branch }: Place, options: Options): Promise<Answer> {
   const { preset = null, rule = null, role = null, database = null } = options;

@@ -7,6 +7,10 @@ export const EXIT = {
   ok: 0,
   /** Anything without a number of its own. */
   failed: 1,
+  /** `plan`: there is something to do. */
+  changes: 2,
+  /** `apply`: it is done, and something is parked. */
+  parked: 3,
   /** What was said cannot be understood: a parameter, a connection string. */
   data: 65,
   /** What was named is not there: a source, a branch, a role, a rule. */

@@ -3,18 +3,43 @@
 import { Command, InvalidArgumentError } from "commander";
 import { settleEnvironment } from "../config.ts";
 import { VERSION } from "../http.ts";
-import { branchesCommand } from "./branches.ts";
-import { connectionCommand } from "./connection.ts";
-import { doctorCommand } from "./doctor.ts";
-import { envCommand } from "./env.ts";
 import { explain } from "./exit.ts";
-import { presetsCommand } from "./presets.ts";
-import { adoptCommand, pushCommand, releaseCommand, resumeCommand, suspendCommand } from "./tell.ts";
 
-// What a whole server is made of is loaded when one is wanted: a small command should start at once.
+/** Loaded only if it is the one that was called, or if help lists them all: a small command should start at once. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  validate: async () => (await import("./validate.ts")).validateCommand(),
+  plan: async () => (await import("./plan.ts")).planCommand(),
+  apply: async () => (await import("./apply.ts")).applyCommand(),
+  rekey: async () => (await import("./rekey.ts")).rekeyCommand(),
+  status: async () => (await import("./status.ts")).statusCommand(),
+  why: async () => (await import("./why.ts")).whyCommand(),
+  branches: async () => (await import("./branches.ts")).branchesCommand(),
+  bindings: async () => (await import("./bindings.ts")).bindingsCommand(),
+  events: async () => (await import("./events.ts")).eventsCommand(),
+  presets: async () => (await import("./presets.ts")).presetsCommand(),
+  connection: async () => (await import("./connection.ts")).connectionCommand(),
+  env: async () => (await import("./env.ts")).envCommand(),
+  doctor: async () => (await import("./doctor.ts")).doctorCommand(),
+  wait: async () => (await import("./wait.ts")).waitCommand(),
+  hold: async () => (await import("./hold.ts")).holdCommand(),
+  push: async () => (await import("./tell.ts")).pushCommand(),
+  sweep: async () => (await import("./tell.ts")).sweepCommand(),
+  adopt: async () => (await import("./tell.ts")).adoptCommand(),
+  release: async () => (await import("./tell.ts")).releaseCommand(),
+  suspend: async () => (await import("./suspend.ts")).suspendCommand(),
+  resume: async () => (await import("./suspend.ts")).resumeCommand(),
+  confirm: async () => (await import("./confirm.ts")).confirmCommand(),
+  audit: async () => (await import("./audit.ts")).auditCommand(),
+  tokens: async () => (await import("./tokens.ts")).tokensCommand(),
+  backup: async () => (await import("./backup.ts")).backupCommand(),
+  restore: async () => (await import("./backup.ts")).restoreCommand(),
+  completion: async () => (await import("./completion.ts")).completionCommand(everything),
+};
+
 const program = new Command("branchline")
   .description("Keeps every place that holds a Neon connection string in step with Neon.")
   .version(VERSION)
+  .enablePositionalOptions()
   .showHelpAfterError();
 
 program
@@ -41,17 +66,19 @@ program
     (await import("./demo.ts")).demo(options),
   );
 
-program
-  .addCommand(branchesCommand())
-  .addCommand(presetsCommand())
-  .addCommand(connectionCommand())
-  .addCommand(envCommand())
-  .addCommand(doctorCommand())
-  .addCommand(pushCommand())
-  .addCommand(adoptCommand())
-  .addCommand(releaseCommand())
-  .addCommand(suspendCommand())
-  .addCommand(resumeCommand());
+const [wanted = ""] = process.argv.slice(2);
+const only = wanted in COMMANDS ? [wanted] : Object.keys(COMMANDS);
+for (const name of only) await add(name);
+
+async function add(name: string): Promise<void> {
+  const load = COMMANDS[name];
+  if (load !== undefined) program.addCommand(await load());
+}
+
+async function everything(): Promise<Command> {
+  for (const name of Object.keys(COMMANDS)) if (!only.includes(name)) await add(name);
+  return program;
+}
 
 function port(text: string): number {
   const number = Number(text);

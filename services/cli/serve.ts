@@ -33,6 +33,7 @@ export async function serve(options: { api?: boolean; worker?: boolean }): Promi
       masterKey: environment.masterKey ?? keyBeside(join(FOLDER)),
       adminToken,
       configuration,
+      allowedReferences: environment.allowedReferences,
       roles: { api: both || options.api === true, worker: both || options.worker === true },
       host,
       port,

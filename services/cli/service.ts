@@ -3,22 +3,23 @@ import { startDispatching, startWorking } from "../../workers/main.ts";
 import { DEFAULT_SETTINGS, openSource, type Runtime, type Settings } from "../../workers/runtime.ts";
 import { setup } from "../../workers/setup.ts";
 import type { ApiDeps } from "../api/app.ts";
-import { adminTokenOnly } from "../api/auth.ts";
+import { depsFromStore } from "../api/from-store.ts";
 import { serveListeners } from "../api/listeners.ts";
-import { createReveal } from "../api/reveal.ts";
-import { createIngest, probes, readers } from "../api/store.ts";
-import { createTell } from "../api/tell.ts";
+import { createIngest } from "../api/store.ts";
 import { type EnvironmentVariables, resolveReference } from "../config.ts";
 import { destinations } from "../destinations/index.ts";
-import type { Configuration } from "../file/configuration.ts";
+import type { Configuration, Webhooks } from "../file/configuration.ts";
 import { closeConnections } from "../http.ts";
 import { type Logger, seldom } from "../log.ts";
 import { sourceAdapters } from "../sources/index.ts";
-import { configure } from "../store/configure.ts";
-import { openDatabase } from "../store/db.ts";
+import { judgeSkew, measureSkew } from "../store/clock.ts";
+import { type Database, openDatabase } from "../store/db.ts";
 import { migrate } from "../store/migrate.ts";
-import type { CredentialRef, DestinationAdapter } from "../sync/ports.ts";
 import type { Secret } from "../sync/secret.ts";
+import { intervalsOf, type StoredSettings, storedBlocks, storedSettings, takeIn } from "./declared.ts";
+import { createDocuments } from "./documents.ts";
+import { sealedOr } from "./sealed.ts";
+import { StoredCredentials } from "./stored.ts";
 
 export interface ServiceOptions {
   /** Direct: workers listen on it. */
@@ -28,6 +29,8 @@ export interface ServiceOptions {
   readonly adminToken: Secret | null;
   /** Null: what was configured before stays. */
   readonly configuration: Configuration | null;
+  /** Patterns of references that a document may name that somebody sends; default: none. */
+  readonly allowedReferences?: readonly string[];
   /** Where `env:` references are looked up. Default: the process's own environment. */
   readonly environment?: EnvironmentVariables;
   readonly roles: { readonly api: boolean; readonly worker: boolean };
@@ -50,7 +53,10 @@ export interface Service {
 /** A worker process wants one connection per kind of job to listen on, and some to work with. */
 const CONNECTIONS = 20;
 
-/** Migrates, takes in the configuration, and starts. Whatever fails on the way leaves nothing running. */
+/**
+ * Migrates, takes in the configuration, and starts. Whatever fails on the way leaves nothing running. Throws `unsafe` if
+ * this machine's clock is minutes away from the database's.
+ */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { databaseUrl, log, configuration, roles } = options;
   await migrate(databaseUrl);
@@ -65,16 +71,31 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       await close().catch((err: unknown) => log.warn({ err }, "stopping"));
   };
   try {
+    await checkClock(database, log);
+    const stored = new StoredCredentials(
+      sealedOr(options.masterKey, (ref) => resolveReference(ref, options.environment)),
+      log,
+    );
+    await stored.refresh(configuration ?? (await storedBlocks(database.db)));
+    const refreshing = stored.keep(async () => await storedBlocks(database.db));
+    closing.push(async () => refreshing());
     const prepared = await setup({
       database,
       masterKey: options.masterKey,
       sources: new Map(sourceAdapters.map((adapter) => [adapter.kind, adapter])),
       destinations,
-      resolve: (ref) => resolveReference(ref, options.environment),
-      settings: { ...DEFAULT_SETTINGS, ...settingsOf(configuration), ...options.settings },
+      resolve: stored.resolve,
+      settings: {
+        ...DEFAULT_SETTINGS,
+        ...intervalsOf(configuration ?? (await storedSettings(database.db))),
+        ...options.settings,
+      },
       log,
     });
-    if (configuration !== null) await configure(database.db, declared(configuration, prepared));
+    prepared.metrics.beforeScrape(async () =>
+      prepared.metrics.clock((await measureSkew(database.db)).ms / 1_000),
+    );
+    const current = await takeIn(prepared, configuration);
     const queue = options.redisUrl === null ? { postgres: database.pool } : { redisUrl: options.redisUrl };
     const dispatching = startDispatching(prepared, queue);
     closing.push(() => dispatching.stop());
@@ -89,10 +110,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       await working.ready();
     }
     const { host, port, webhookPort } = options;
-    const api = roles.api
-      ? await serveListeners({ deps: apiDeps(options, runtime), host, port, webhookPort })
-      : null;
+    const deps = roles.api ? apiDeps(options, runtime, current, stored) : null;
+    const api = deps === null ? null : await serveListeners({ deps, host, port, webhookPort });
     if (api !== null) closing.push(() => api.close());
+    if (deps !== null) closing.push(async () => deps.stop());
     return { apiUrl: api?.url ?? null, webhookUrl: api?.webhookUrl ?? null, runtime, stop };
   } catch (error) {
     await stop();
@@ -100,72 +121,62 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   }
 }
 
-function apiDeps({ adminToken, configuration, environment, log }: ServiceOptions, runtime: Runtime): ApiDeps {
-  const { github, neon } = configuration?.webhooks ?? {};
-  const repositories = new Map(
-    Object.entries(github?.repositories ?? {}).map(([name, sources]) => [name.toLowerCase(), sources]),
-  );
+/** Nothing of ours is timed by it, but certificates, signatures and whoever reads the log are. */
+async function checkClock({ db }: Database, log: Logger): Promise<void> {
+  const warning = judgeSkew(await measureSkew(db));
+  if (warning !== null) log.warn({ clock: warning }, "the clock is off: set it, best by NTP");
+}
+
+/** What a process goes on with, which an apply replaces. */
+interface Current {
+  settings: StoredSettings;
+}
+
+function apiDeps(
+  options: ServiceOptions,
+  runtime: Runtime,
+  current: Current,
+  stored: StoredCredentials,
+): ApiDeps & { readonly stop: () => void } {
+  const { adminToken, configuration, environment, log } = options;
+  const { database, kick } = runtime;
+  const sourcesOf = (repository: string) => sourcesIn(current.settings.webhooks, repository);
   return {
     log,
     metrics: runtime.metrics,
-    authenticate: adminTokenOnly(adminToken),
-    probes: probes(runtime.database),
-    ...readers(runtime.database),
-    reveal: createReveal({
-      db: runtime.database.db,
-      open: (row, signal) => openSource(runtime, row, signal),
-    }),
-    tell: createTell({
-      db: runtime.database.db,
+    ...depsFromStore({
+      database,
+      adminToken,
+      sourcesOf,
       traits: (kind) => runtime.destinations.get(kind)?.traits,
-      kick: runtime.kick,
+      open: (row, signal) => openSource(runtime, row, signal),
+      kick,
+      onError: (err) => log.warn({ err }, "changes could not be followed"),
+      trusted: () => current.settings.auth?.oidc ?? [],
+    }),
+    ...createDocuments({
+      runtime,
+      masterKey: options.masterKey,
+      allowed: options.allowedReferences ?? [],
+      managedByFile: configuration !== null,
+      ...(environment === undefined ? {} : { environment }),
+      prepare: async (taken) => await stored.refresh(taken),
+      onTaken: (settings) => {
+        current.settings = settings;
+      },
     }),
     webhooks: {
-      ingest: createIngest({
-        database: runtime.database,
-        kick: runtime.kick,
-        sourcesOf: (repository) => repositories.get(repository.toLowerCase()) ?? [],
-      }),
+      ingest: createIngest({ database, kick, sourcesOf }),
       secrets: {
-        github: () => (github?.secrets ?? []).map((ref) => resolveReference(ref, environment)),
-        neon: () => (neon?.secrets ?? []).map((ref) => resolveReference(ref, environment)),
+        github: () => (current.settings.webhooks.github?.secrets ?? []).map(runtime.resolve),
+        neon: () => (current.settings.webhooks.neon?.secrets ?? []).map(runtime.resolve),
       },
     },
   };
 }
 
-const settingsOf = (configuration: Configuration | null): Partial<Settings> => ({
-  ...(configuration?.watch === undefined ? {} : { watchEveryMs: configuration.watch.intervalMs }),
-  ...(configuration?.sweep === undefined ? {} : { sweepEveryMs: configuration.sweep.everyMs }),
-});
-
-/** The file in the store's terms. */
-function declared(
-  { sources, destinations: blocks, rules }: Configuration,
-  { fingerprint, resolve }: Pick<Runtime, "fingerprint" | "resolve">,
-): Parameters<typeof configure>[1] {
-  return {
-    sources: sources.map((one) => ({ ...one, identity: identityOf(one) })),
-    destinations: blocks.map((one) => {
-      const adapter = destinations.get(one.kind);
-      const identify = (ref: CredentialRef) => fingerprint("credential", resolve(ref));
-      return {
-        ...one,
-        account: adapter?.limits?.(one.block, identify).account ?? null,
-        inFlight: inFlightOf(one.block, adapter),
-      };
-    }),
-    rules,
-  };
-}
-
-function identityOf({ kind, block }: Configuration["sources"][number]): string {
-  const adapter = sourceAdapters.find((one) => one.kind === kind);
-  return adapter === undefined ? kind : adapter.identity(block);
-}
-
-/** What the block says, if its kind lets it say something, else what the vendor is known to take. */
-function inFlightOf(block: unknown, adapter: DestinationAdapter | undefined): number {
-  const said = (block as { maxInFlight?: number }).maxInFlight;
-  return said ?? adapter?.traits.inFlight ?? 1;
+/** GitHub's names are the same in any case. */
+function sourcesIn({ github }: Webhooks, repository: string): readonly string[] {
+  const entries = Object.entries(github?.repositories ?? {});
+  return entries.find(([name]) => name.toLowerCase() === repository.toLowerCase())?.[1] ?? [];
 }

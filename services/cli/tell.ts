@@ -1,11 +1,11 @@
-/** Commands that tell one binding what to do: push, adopt, release, suspend, resume. */
+/** Commands that tell one binding what to do: push, sweep, adopt, release. */
 import { Command, Option } from "commander";
-import { z } from "zod";
-import { type BindingItem, bindingItem } from "../api/bindings.ts";
+import type { z } from "zod";
 import { told } from "../api/commands.ts";
 import { readClientEnvironment } from "../config.ts";
-import { type Client, withClient } from "./client.ts";
-import { CLIENT_CODES, CommandError, EXIT, exitHelp } from "./exit.ts";
+import { withClient } from "./client.ts";
+import { CLIENT_CODES, exitHelp } from "./exit.ts";
+import { findBinding } from "./find.ts";
 
 const BINDING = "<binding>";
 const MEANS = "its id, or RULE/BRANCH";
@@ -36,14 +36,11 @@ export const releaseCommand = (): Command =>
     "branchline release billing-prod/main",
   );
 
-export const suspendCommand = (): Command =>
-  plain("suspend", "write nothing of a binding until it is resumed", "branchline suspend billing-prod/main");
-
-export const resumeCommand = (): Command =>
+export const sweepCommand = (): Command =>
   plain(
-    "resume",
-    "write a binding again, and forget what others have changed so far",
-    "branchline resume billing-prod/main",
+    "sweep",
+    "compare what the vendor holds of a binding with what was written, now",
+    "branchline sweep billing-prod/main",
   );
 
 interface AdoptOptions extends Plain {
@@ -99,26 +96,4 @@ function sentence(command: string, { binding, names, note }: z.output<typeof tol
     ...(note === null ? [] : [note]),
   ];
   return `${lines.join("\n")}\n`;
-}
-
-/** The id of the one binding that is meant by its id, or by its rule and its branch. */
-export async function findBinding(client: Client, text: string): Promise<string> {
-  if (z.uuid().safeParse(text).success) return text;
-  const slash = text.indexOf("/");
-  const [rule, branch] = slash === -1 ? [text, ""] : [text.slice(0, slash), text.slice(slash + 1)];
-  if (rule === "" || branch === "") {
-    throw new CommandError(EXIT.data, "expected the id of a binding, or RULE/BRANCH");
-  }
-  const found = await client.list("/v1/bindings", { rule, branch }, bindingItem);
-  // A branch that was made again under its name left its predecessor's binding behind.
-  const live = found.filter((one: BindingItem) => one.state !== "removed" && one.state !== "retained");
-  const [one, ...more] = live.length > 0 ? live : found;
-  if (one === undefined) {
-    throw new CommandError(EXIT.missing, `there is no binding of the rule ${rule} for the branch ${branch}`);
-  }
-  if (more.length === 0) return one.id;
-  throw new CommandError(
-    EXIT.data,
-    `${more.length + 1} bindings are called so: ${[one, ...more].map((each) => each.id).join(", ")}`,
-  );
 }
