@@ -2,7 +2,7 @@
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { z } from "zod";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
-import { refuseCredentialRef } from "./sync/credential.ts";
+import { isStoredRef, refuseCredentialRef } from "./sync/credential.ts";
 import { SyncError } from "./sync/errors.ts";
 import { checkPattern, matchesGlob } from "./sync/patterns.ts";
 import type { CredentialRef } from "./sync/ports.ts";
@@ -105,8 +105,18 @@ export interface ClientEnvironment {
   /** Of the API, as somebody wrote it. */
   readonly url: string;
   readonly token: Secret | null;
+  /** Where to get a token instead, in a job of GitHub Actions that may ask for one; null: nowhere. */
+  readonly idToken: IdTokenRequest | null;
   /** The file that a step of GitHub Actions adds variables to; null: not in such a job. */
   readonly githubEnvPath: string | null;
+}
+
+/** How a job of GitHub Actions asks for a token that proves who it is. */
+export interface IdTokenRequest {
+  readonly url: string;
+  readonly token: Secret;
+  /** As the server's branchline.yaml says it: BRANCHLINE_AUDIENCE, or the address of the API. */
+  readonly audience: string;
 }
 
 /** BRANCHLINE_URL, and BRANCHLINE_TOKEN or the operator's own token. Throws `ConfigurationError`. */
@@ -117,11 +127,24 @@ export function readClientEnvironment(env: EnvironmentVariables = process.env): 
     const problem = "holds a space or a character that no HTTP header can carry";
     throw new ConfigurationError([{ where: name, problem, hint: "Take it over without the line's end." }]);
   }
+  const url = env["BRANCHLINE_URL"] || `http://127.0.0.1:${DEFAULT_PORT}`;
   return {
-    url: env["BRANCHLINE_URL"] || `http://127.0.0.1:${DEFAULT_PORT}`,
+    url,
     token: token ? new Secret(token) : null,
+    idToken: readIdToken(env, url),
     githubEnvPath: env["GITHUB_ENV"] || null,
   };
+}
+
+/** The key that `rekey` takes the place of, as somebody wrote it; null: not set. */
+export const readOldMasterKey = (env: EnvironmentVariables = process.env): string | null =>
+  env["BRANCHLINE_MASTER_KEY_OLD"] || null;
+
+function readIdToken(env: EnvironmentVariables, api: string): IdTokenRequest | null {
+  const url = env["ACTIONS_ID_TOKEN_REQUEST_URL"];
+  const token = env["ACTIONS_ID_TOKEN_REQUEST_TOKEN"];
+  if (!url || !token || !URL.canParse(url)) return null;
+  return { url, token: new Secret(token), audience: env["BRANCHLINE_AUDIENCE"] || api };
 }
 
 /** The 32 bytes of a master key written as base64 or hexadecimal, or null if it is none. */
@@ -141,6 +164,8 @@ export function resolveReference({ ref }: CredentialRef, env: EnvironmentVariabl
   const refused = refuseCredentialRef(ref);
   // A refused reference may be the credential itself, pasted: it is not repeated.
   if (refused !== null) throw new SyncError("unauthenticated", `the reference ${refused}`);
+  if (isStoredRef(ref))
+    throw new SyncError("unauthenticated", `${ref} is read by a server that runs, and by nobody else`);
   const value = ref.startsWith("env:") ? env[ref.slice("env:".length)] : readCredentialFile(ref);
   if (value === undefined || value === "")
     throw new SyncError("unauthenticated", `${ref} is not set or empty`, {
@@ -151,6 +176,8 @@ export function resolveReference({ ref }: CredentialRef, env: EnvironmentVariabl
 
 /** Why a reference gives no credential, in words, or null. */
 export function refuseReference(ref: CredentialRef, env: EnvironmentVariables = process.env): string | null {
+  // Whether it is there is found out when it is read.
+  if (isStoredRef(ref.ref)) return null;
   try {
     resolveReference(ref, env);
     return null;
@@ -248,7 +275,12 @@ function misspelt(given: EnvironmentVariables): Problem[] {
 }
 
 /** Read by the command line when it talks to a server elsewhere. */
-const OF_THE_COMMAND_LINE = ["BRANCHLINE_URL", "BRANCHLINE_TOKEN"];
+const OF_THE_COMMAND_LINE = [
+  "BRANCHLINE_URL",
+  "BRANCHLINE_TOKEN",
+  "BRANCHLINE_AUDIENCE",
+  "BRANCHLINE_MASTER_KEY_OLD",
+];
 
 function isUrl(text: string, schemes: readonly string[]): boolean {
   if (!URL.canParse(text)) return false;
@@ -257,7 +289,9 @@ function isUrl(text: string, schemes: readonly string[]): boolean {
 }
 
 function isReferencePattern(pattern: string): boolean {
-  return /^(env:[A-Za-z0-9_*?[\]-]+|file:\/.+)$/.test(pattern) && checkPattern(pattern) === null;
+  return (
+    /^(env:[A-Za-z0-9_*?[\]-]+|file:\/.+|(vault|aws-sm):.+)$/.test(pattern) && checkPattern(pattern) === null
+  );
 }
 
 function readCredentialFile(ref: string): string {

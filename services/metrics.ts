@@ -20,6 +20,8 @@ export interface Metrics {
   answered(answer: { method: string; route: string; status: number; seconds: number }): void;
   /** How many bindings are in each state right now; states left out are 0. */
   bindings(counts: Readonly<Partial<Record<BindingState, number>>>): void;
+  /** How far this machine's clock is ahead of the database's. */
+  clock(skewSeconds: number): void;
   /** Called before every scrape, to set gauges from the database. A failure leaves them as they were. */
   beforeScrape(refresh: () => Promise<void>): void;
   /** The text exposition format of Prometheus. Always answers, also while the database does not. */
@@ -96,6 +98,12 @@ export function createMetrics({ process = false, refreshMs = 2_000 }: MetricsOpt
     registers,
   });
 
+  const skew = new Gauge({
+    name: "branchline_clock_skew_seconds",
+    help: "How far this machine's clock is ahead of the database's; negative: behind.",
+    registers,
+  });
+
   const label = labelGuard();
   const refreshers: (() => Promise<void>)[] = [];
 
@@ -122,6 +130,9 @@ export function createMetrics({ process = false, refreshMs = 2_000 }: MetricsOpt
     bindings(counts) {
       states.reset();
       for (const [state, count] of Object.entries(counts)) states.set({ state }, count);
+    },
+    clock(skewSeconds) {
+      skew.set(skewSeconds);
     },
     beforeScrape(refresh) {
       refreshers.push(refresh);

@@ -68,7 +68,18 @@ CREATE TABLE "branchline"."branch" (
 	"created_at" timestamp (6) with time zone DEFAULT now() NOT NULL,
 	"missed" integer DEFAULT 0 NOT NULL,
 	"gone_at" timestamp (6) with time zone,
-	"read_at" timestamp (6) with time zone
+	"read_at" timestamp (6) with time zone,
+	"held_until" timestamp (6) with time zone,
+	"held_reason" text
+);
+--> statement-breakpoint
+CREATE TABLE "branchline"."configuration" (
+	"one" boolean PRIMARY KEY DEFAULT true NOT NULL,
+	"revision" bigint,
+	"digest" text NOT NULL,
+	"version" bigint DEFAULT 0 NOT NULL,
+	"settings" jsonb NOT NULL,
+	"applied_at" timestamp (6) with time zone DEFAULT now() NOT NULL
 );
 --> statement-breakpoint
 CREATE TABLE "branchline"."destination" (
@@ -119,6 +130,9 @@ CREATE TABLE "branchline"."ledger" (
 	"written_at" timestamp (6) with time zone,
 	"drifts" integer DEFAULT 0 NOT NULL,
 	"drifts_since" timestamp (6) with time zone,
+	"login_id" uuid,
+	"generation" bigint,
+	"value_since" timestamp (6) with time zone,
 	CONSTRAINT "ledger_place_id_name_pk" PRIMARY KEY("place_id","name")
 );
 --> statement-breakpoint
@@ -175,7 +189,19 @@ CREATE TABLE "branchline"."push" (
 	"deleted" integer DEFAULT 0 NOT NULL,
 	"calls" integer DEFAULT 0 NOT NULL,
 	"steps" jsonb NOT NULL,
-	"bindings" uuid[] NOT NULL
+	"bindings" uuid[] NOT NULL,
+	"results" jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+--> statement-breakpoint
+CREATE TABLE "branchline"."repeat" (
+	"owner" text NOT NULL,
+	"key" text NOT NULL,
+	"request" text NOT NULL,
+	"began_at" timestamp (6) with time zone DEFAULT now() NOT NULL,
+	"ended_at" timestamp (6) with time zone,
+	"status" integer,
+	"body" text,
+	CONSTRAINT "repeat_owner_key_pk" PRIMARY KEY("owner","key")
 );
 --> statement-breakpoint
 CREATE TABLE "branchline"."rule" (
@@ -185,7 +211,8 @@ CREATE TABLE "branchline"."rule" (
 	"destination_id" uuid NOT NULL,
 	"definition" jsonb NOT NULL,
 	"revision" bigint DEFAULT 0 NOT NULL,
-	"orphaned_at" timestamp (6) with time zone
+	"orphaned_at" timestamp (6) with time zone,
+	"pruned_at" timestamp (6) with time zone
 );
 --> statement-breakpoint
 CREATE TABLE "branchline"."source" (
@@ -207,8 +234,25 @@ CREATE TABLE "branchline"."source" (
 	"cursor" text,
 	"listed_at" timestamp (6) with time zone,
 	"held_since" timestamp (6) with time zone,
+	"confirmed" uuid[] DEFAULT '{}' NOT NULL,
 	"watched_revision" bigint DEFAULT 0 NOT NULL,
 	"removed_at" timestamp (6) with time zone
+);
+--> statement-breakpoint
+CREATE TABLE "branchline"."token" (
+	"id" uuid PRIMARY KEY DEFAULT gen_random_uuid() NOT NULL,
+	"name" text NOT NULL,
+	"hash" "bytea" NOT NULL,
+	"scopes" text[] NOT NULL,
+	"limits" jsonb,
+	"reveal_default" boolean DEFAULT false NOT NULL,
+	"expires_at" timestamp (6) with time zone,
+	"created_at" timestamp (6) with time zone DEFAULT now() NOT NULL,
+	"created_by" text NOT NULL,
+	"last_used_at" timestamp (6) with time zone,
+	"revoked_at" timestamp (6) with time zone,
+	"revision" integer DEFAULT 1 NOT NULL,
+	CONSTRAINT "token_hash_unique" UNIQUE("hash")
 );
 --> statement-breakpoint
 ALTER TABLE "branchline"."binding" ADD CONSTRAINT "binding_rule_id_rule_id_fk" FOREIGN KEY ("rule_id") REFERENCES "branchline"."rule"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -219,6 +263,7 @@ ALTER TABLE "branchline"."event" ADD CONSTRAINT "event_source_id_source_id_fk" F
 ALTER TABLE "branchline"."event" ADD CONSTRAINT "event_branch_id_branch_id_fk" FOREIGN KEY ("branch_id") REFERENCES "branchline"."branch"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."ledger" ADD CONSTRAINT "ledger_place_id_place_id_fk" FOREIGN KEY ("place_id") REFERENCES "branchline"."place"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."ledger" ADD CONSTRAINT "ledger_binding_id_binding_id_fk" FOREIGN KEY ("binding_id") REFERENCES "branchline"."binding"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
+ALTER TABLE "branchline"."ledger" ADD CONSTRAINT "ledger_login_id_login_id_fk" FOREIGN KEY ("login_id") REFERENCES "branchline"."login"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."login" ADD CONSTRAINT "login_branch_id_branch_id_fk" FOREIGN KEY ("branch_id") REFERENCES "branchline"."branch"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."place" ADD CONSTRAINT "place_destination_id_destination_id_fk" FOREIGN KEY ("destination_id") REFERENCES "branchline"."destination"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
 ALTER TABLE "branchline"."push" ADD CONSTRAINT "push_place_id_place_id_fk" FOREIGN KEY ("place_id") REFERENCES "branchline"."place"("id") ON DELETE no action ON UPDATE no action;--> statement-breakpoint
@@ -229,6 +274,7 @@ CREATE INDEX "audit_object" ON "branchline"."audit" USING btree ("object");--> s
 CREATE UNIQUE INDEX "binding_identity" ON "branchline"."binding" USING btree ("rule_id","branch_id");--> statement-breakpoint
 CREATE INDEX "binding_place" ON "branchline"."binding" USING btree ("place_id");--> statement-breakpoint
 CREATE INDEX "binding_branch" ON "branchline"."binding" USING btree ("branch_id");--> statement-breakpoint
+CREATE INDEX "binding_since" ON "branchline"."binding" USING btree ("since");--> statement-breakpoint
 CREATE INDEX "branch_source" ON "branchline"."branch" USING btree ("source_id") WHERE gone_at is null;--> statement-breakpoint
 CREATE INDEX "branch_due" ON "branchline"."branch" USING btree ("due_at") WHERE due_at is not null;--> statement-breakpoint
 CREATE UNIQUE INDEX "destination_name" ON "branchline"."destination" USING btree ("name") WHERE removed_at is null;--> statement-breakpoint
@@ -243,7 +289,11 @@ CREATE INDEX "place_due" ON "branchline"."place" USING btree ("due_at") WHERE du
 CREATE INDEX "place_busy" ON "branchline"."place" USING btree ("destination_id") WHERE lease_until is not null or queued_until is not null;--> statement-breakpoint
 CREATE INDEX "place_sweep" ON "branchline"."place" USING btree ("sweep_at");--> statement-breakpoint
 CREATE INDEX "push_place" ON "branchline"."push" USING btree ("place_id","started_at");--> statement-breakpoint
+CREATE INDEX "push_started" ON "branchline"."push" USING btree ("started_at","id");--> statement-breakpoint
+CREATE INDEX "push_bindings" ON "branchline"."push" USING gin ("bindings");--> statement-breakpoint
+CREATE INDEX "repeat_began" ON "branchline"."repeat" USING btree ("began_at");--> statement-breakpoint
 CREATE UNIQUE INDEX "rule_name" ON "branchline"."rule" USING btree ("name") WHERE orphaned_at is null;--> statement-breakpoint
 CREATE INDEX "rule_source" ON "branchline"."rule" USING btree ("source_id");--> statement-breakpoint
 CREATE UNIQUE INDEX "source_name" ON "branchline"."source" USING btree ("name") WHERE removed_at is null;--> statement-breakpoint
-CREATE INDEX "source_due" ON "branchline"."source" USING btree ("due_at") WHERE due_at is not null;
+CREATE INDEX "source_due" ON "branchline"."source" USING btree ("due_at") WHERE due_at is not null;--> statement-breakpoint
+CREATE INDEX "token_name" ON "branchline"."token" USING btree ("name");

@@ -5,8 +5,9 @@ export interface Fault {
   /**
    * `status`: nothing is applied, answered with that vendor's error body. `hang`: nothing is applied, no
    * answer ever. `reset`: nothing is applied, the socket is destroyed. `die-after-applying`: the state
-   * changes, then the socket is destroyed without an answer. `fail-after-applying`: the state changes, and
-   * `status` (500) is answered all the same. `latency`: `ms` later, then as usual.
+   * changes, then the socket is destroyed without an answer. `hang-after-applying`: the state changes, no
+   * answer ever. `fail-after-applying`: the state changes, and `status` (500) is answered all the same.
+   * `latency`: `ms` later, then as usual.
    * `drip`: applied, but the body of the answer comes byte by byte, one every `ms` (50).
    */
   readonly kind:
@@ -14,6 +15,7 @@ export interface Fault {
     | "hang"
     | "reset"
     | "die-after-applying"
+    | "hang-after-applying"
     | "fail-after-applying"
     | "latency"
     | "drip";
@@ -54,6 +56,7 @@ const KINDS: readonly string[] = [
   "hang",
   "reset",
   "die-after-applying",
+  "hang-after-applying",
   "fail-after-applying",
   "latency",
   "drip",

@@ -141,6 +141,7 @@ function rootApp<State, E extends VendorEnv>(
     if (fault?.kind === "drip") c.env.dripMs = fault.ms ?? 50;
     await next();
     if (fault?.kind === "die-after-applying") c.env.end = "destroy";
+    if (fault?.kind === "hang-after-applying") c.env.end = "hang";
     if (fault?.kind === "fail-after-applying") c.res = definition.error(fault.status ?? 500, c);
   });
   root.route("/", definition.app);

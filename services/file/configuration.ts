@@ -2,16 +2,23 @@
 import type { Problem } from "../config.ts";
 import type { Rule } from "../sync/model.ts";
 import type { CredentialRef, DestinationAdapter, SourceAdapter } from "../sync/ports.ts";
+import type { Auth } from "./auth.ts";
 
 export interface Configuration {
+  /** Rises with every edit, by the author's own count: what is older than what was taken in is refused. */
+  readonly revision?: number;
   readonly sources: readonly NamedBlock[];
   readonly destinations: readonly NamedBlock[];
   readonly rules: readonly Rule[];
   readonly webhooks: Webhooks;
+  /** Who else may use the API; undefined: nobody but holders of our own tokens. */
+  readonly auth?: Auth;
   /** How often a source is asked what moved; undefined: the built-in default. */
   readonly watch?: { readonly intervalMs: number };
   /** Within what span every place is looked at once; undefined: the built-in default. */
   readonly sweep?: { readonly everyMs: number };
+  /** What is allowed and yet probably a mistake. */
+  readonly warnings?: readonly FileWarning[];
 }
 
 export interface NamedBlock {
@@ -47,6 +54,13 @@ export interface FileProblem extends Problem {
   /** From 1. Of the text that is wrong, which may stand in the rule that is extended. */
   readonly line: number;
   readonly column: number;
+}
+
+/** As a problem; the rule and a word for programs beside it. */
+export interface FileWarning extends FileProblem {
+  readonly rule: string;
+  /** `migrations_over_pooler`, `preset_caution`. */
+  readonly code: string;
 }
 
 export type Path = readonly (string | number)[];

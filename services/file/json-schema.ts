@@ -1,7 +1,8 @@
 /** The JSON Schema of branchline.yaml, for completion in editors. The loader itself says more and says it better. */
 import { z } from "zod";
+import { auth } from "./auth.ts";
 import type { Adapters } from "./configuration.ts";
-import { ruleBlock, sweep, watch, webhooks } from "./schema.ts";
+import { includes, revision, ruleBlock, sweep, watch, webhooks } from "./schema.ts";
 
 export type JsonSchema = { readonly [keyword: string]: unknown };
 
@@ -13,6 +14,8 @@ export function jsonSchema({ sources, destinations }: Adapters): JsonSchema {
     ...free({
       type: "object",
       properties: {
+        revision: inputOf(revision),
+        includes: inputOf(includes),
         sources: named(oneOfKinds(sources), "Where branches and their passwords come from."),
         destinations: named(
           oneOfKinds(destinations),
@@ -22,6 +25,7 @@ export function jsonSchema({ sources, destinations }: Adapters): JsonSchema {
         webhooks: inputOf(webhooks),
         watch: inputOf(watch),
         sweep: inputOf(sweep),
+        auth: inputOf(auth),
       },
       additionalProperties: false,
     }),

@@ -5,11 +5,14 @@ import type { z } from "zod";
 import { ConfigurationError, refuseReference } from "../config.ts";
 import type { CredentialRef } from "../sync/ports.ts";
 import { didYouMean } from "../sync/suggest.ts";
+import { auth } from "./auth.ts";
 import type { Adapters, Configuration, NamedBlock, Path, Webhooks } from "./configuration.ts";
 import { pruneNulls, without } from "./extends.ts";
+import { folderLibrary, type Library, noLibrary, withIncludes } from "./includes.ts";
+import { type Kept, withKept } from "./kept.ts";
 import { Findings, faultAt, faultsOf, type Part } from "./problems.ts";
 import { readRules, type Scope } from "./rules.ts";
-import { NAME_EXPECTED, name as nameSchema, SECTIONS, sweep, watch, webhooks } from "./schema.ts";
+import { NAME_EXPECTED, name as nameSchema, revision, SECTIONS, sweep, watch, webhooks } from "./schema.ts";
 import { lookUp, type MapTree, readYaml, type Tree, toValue } from "./tree.ts";
 
 export interface LoadOptions {
@@ -19,8 +22,12 @@ export interface LoadOptions {
    * this also asks `allowedReference`; `validate` offline accepts all.
    */
   readonly refuse?: (ref: CredentialRef) => string | null;
+  /** Credentials that are kept where the document leaves them out, and what stands for them. */
+  readonly kept?: Kept;
   /** What problems call the file. */
   readonly name?: string;
+  /** Where included files are; default: beside the file, or nowhere for text that came from elsewhere. */
+  readonly library?: Library;
 }
 
 /** Reads the file at a path. Throws `ConfigurationError<FileProblem>` with every problem. */
@@ -39,15 +46,16 @@ export function loadFile(path: string, options: LoadOptions): Configuration {
       },
     ]);
   }
-  return loadText(text, { ...options, name });
+  return loadText(text, { library: folderLibrary(path), ...options, name });
 }
 
 /** The same for text that came from elsewhere. Throws `ConfigurationError<FileProblem>` with every problem. */
 export function loadText(text: string, options: LoadOptions): Configuration {
   const findings = new Findings(options.name ?? "branchline.yaml");
   const { tree, faults } = readYaml(text);
-  for (const fault of faults) findings.add(fault);
-  const configuration = new Loader(tree ?? NOTHING, options, findings).load();
+  const whole = withIncludes(tree ?? NOTHING, options.name ?? "", options.library ?? noLibrary);
+  for (const fault of [...faults, ...whole.faults]) findings.add(fault);
+  const configuration = new Loader(whole.tree, options, findings).load();
   findings.throwIfAny();
   return configuration;
 }
@@ -64,12 +72,14 @@ class Loader {
   readonly #adapters: Adapters;
   readonly #refuse: (ref: CredentialRef) => string | null;
   readonly #findings: Findings;
+  readonly #kept: Kept | undefined;
 
   constructor(root: Tree, options: LoadOptions, findings: Findings) {
     this.#root = root;
     this.#adapters = options.adapters;
     this.#refuse = options.refuse ?? ((ref) => refuseReference(ref));
     this.#findings = findings;
+    this.#kept = options.kept;
   }
 
   load(): Configuration {
@@ -82,13 +92,18 @@ class Loader {
     this.#checkRepositories();
     const watching = this.#optional("watch", watch);
     const sweeping = this.#optional("sweep", sweep);
+    const trusted = this.#optional("auth", auth);
+    const counted = this.#optional("revision", revision);
     return {
+      ...(counted === undefined ? {} : { revision: counted }),
       sources: sources.map(toNamedBlock),
       destinations: destinations.map(toNamedBlock),
       rules,
       webhooks: toWebhooks(hooks ?? {}),
       ...(watching === undefined ? {} : { watch: { intervalMs: watching.interval } }),
       ...(sweeping === undefined ? {} : { sweep: { everyMs: sweeping.every } }),
+      ...(trusted === undefined ? {} : { auth: { oidc: trusted.oidc ?? [] } }),
+      warnings: this.#findings.warnings,
     };
   }
 
@@ -156,7 +171,7 @@ class Loader {
         this.#add(faultAt(part, [kind], `there is no kind "${kind}"`, hint, "key"));
         return [];
       }
-      const inner = lookUp(part.tree, [kind]) ?? part.tree;
+      const inner = withKept(lookUp(part.tree, [kind]) ?? part.tree, section, name, this.#kept);
       const block = this.#parse({ tree: inner, path: [section, name, kind] }, adapter.block);
       return block === undefined ? [] : [{ name, kind, block, part }];
     });
@@ -224,7 +239,7 @@ function tidy(tree: Tree): Tree {
 }
 
 /** References in what a schema gave, with their paths: objects with nothing but `ref`. */
-function credentialsIn(value: unknown, path: Path): { ref: string; path: Path }[] {
+export function credentialsIn(value: unknown, path: Path): { ref: string; path: Path }[] {
   if (value === null || typeof value !== "object") return [];
   if ("ref" in value && typeof value.ref === "string" && Object.keys(value).length === 1)
     return [{ ref: value.ref, path }];

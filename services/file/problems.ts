@@ -2,24 +2,39 @@
 import type { z } from "zod";
 import { ConfigurationError, type Problem } from "../config.ts";
 import { didYouMean } from "../sync/suggest.ts";
-import type { FileProblem, Path } from "./configuration.ts";
+import type { FileProblem, FileWarning, Path } from "./configuration.ts";
 import { type Fault, locate, lookUp, type Tree } from "./tree.ts";
 
 /** Collects everything that is wrong with one file. The same thing is only said once. */
 export class Findings {
   readonly #file: string;
   readonly #problems = new Map<string, FileProblem>();
+  readonly #warnings: FileWarning[] = [];
 
   constructor(file: string) {
     this.#file = file;
   }
 
-  add({ at, path, problem, hint }: Fault): void {
-    const written = formatPath(path);
-    const where = `${this.#file}:${at.line}:${at.column}${written === "" ? "" : ` ${written}`}`;
-    const found = { where, problem, hint, path: written, pointer: pointerOf(path), ...at };
-    const key = `${where} ${problem}`;
+  add(fault: Fault): void {
+    const found = this.#locate(fault);
+    const key = `${found.where} ${found.problem}`;
     if (!this.#problems.has(key)) this.#problems.set(key, found);
+  }
+
+  /** What is allowed and yet probably a mistake. */
+  warn(rule: string, code: string, fault: Fault): void {
+    this.#warnings.push({ ...this.#locate(fault), rule, code });
+  }
+
+  #locate({ at, path, problem, hint }: Fault): FileProblem {
+    const written = formatPath(path);
+    const { line, column, file = this.#file } = at;
+    const where = `${file}:${line}:${column}${written === "" ? "" : ` ${written}`}`;
+    return { where, problem, hint, path: written, pointer: pointerOf(path), line, column };
+  }
+
+  get warnings(): readonly FileWarning[] {
+    return this.#warnings;
   }
 
   /** By their order in the file. */

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import type { BranchSelector, ConnectionOptions, Rule } from "../sync/model.ts";
 import { selectsSomething } from "../sync/patterns.ts";
+import { lintRule, PRESETS } from "../sync/presets.ts";
 import { didYouMean } from "../sync/suggest.ts";
 import { DEFAULT_ALIAS } from "../sync/variables.ts";
 import { pruneNulls, resolveExtends, without } from "./extends.ts";
@@ -14,6 +15,7 @@ import {
   checkExpressions,
   checkNames,
   expandVariables,
+  presetsOf,
   type WrittenVariable,
 } from "./variables.ts";
 
@@ -83,7 +85,21 @@ function lookAt(name: string, written: MapTree, scope: Scope, findings: Findings
   checkExposure(part, aim, findings);
   checkAdopted(part, variables, destination, findings);
   const rule = parsed.success ? toRule(name, parsed.data, variables) : null;
+  warnOf(name, part, variables, findings);
   return { name, part, rule, aim, destination, variables };
+}
+
+/** What may be meant and mostly is not, and what a preset asks to be thought of. */
+function warnOf(name: string, part: Part, written: readonly WrittenVariable[], findings: Findings): void {
+  const variables = Object.fromEntries(written.map((one) => [one.name, one.expression]));
+  for (const { path, code, message, hint } of lintRule({ name, variables })) {
+    const at = written.find((one) => `variables.${one.name}` === path)?.path ?? ["variables"];
+    findings.warn(name, code, faultAt(part, at, message, hint));
+  }
+  for (const { text, path } of presetsOf(part)) {
+    const caution = PRESETS.get(text.slice(text.indexOf(".") + 1))?.caution;
+    if (caution != null) findings.warn(name, "preset_caution", faultAt(part, path, caution));
+  }
 }
 
 function checkNamed(

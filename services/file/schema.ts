@@ -179,5 +179,28 @@ export const sweep = z.strictObject({
   every: duration.refine((ms) => ms >= 60_000, "expected at least 1m"),
 });
 
+export const revision = z
+  .int({ error: "expected a whole number" })
+  .min(0, "expected a number that is not negative")
+  .max(Number.MAX_SAFE_INTEGER)
+  .meta({
+    description: "Rises with every edit: what is lower than what was applied last is refused.",
+  });
+
+/** Resolved before anything else is looked at, in `includes.ts`. */
+export const includes = z
+  .union([z.string(), z.array(z.string())])
+  .meta({ description: "Further files, relative and inside this folder: other.yaml, rules/*.yaml." });
+
 /** The words at the top of the file. */
-export const SECTIONS = ["sources", "destinations", "rules", "webhooks", "watch", "sweep"] as const;
+export const SECTIONS = [
+  "revision",
+  "includes",
+  "sources",
+  "destinations",
+  "rules",
+  "webhooks",
+  "watch",
+  "sweep",
+  "auth",
+] as const;

@@ -16,6 +16,8 @@ export interface Spot {
   /** From 1. */
   readonly line: number;
   readonly column: number;
+  /** Of an included file; absent: the main one. */
+  readonly file?: string;
 }
 
 export type Tree = MapTree | ListTree | ScalarTree;
@@ -54,8 +56,9 @@ const DEEPEST = 64;
 const START: Spot = { line: 1, column: 1 };
 
 /** The tree, or null and what is wrong with the text. Messages never hold a piece of the text. */
-export function readYaml(text: string): { tree: Tree | null; faults: readonly Fault[] } {
-  if (text.length > LARGEST_TEXT) return failed(START, "the file is larger than 1 MiB");
+export function readYaml(text: string, file?: string): { tree: Tree | null; faults: readonly Fault[] } {
+  const named = file === undefined ? {} : { file };
+  if (text.length > LARGEST_TEXT) return failed({ ...START, ...named }, "the file is larger than 1 MiB");
   const lines = new LineCounter();
   const document = parseDocument(text, {
     lineCounter: lines,
@@ -65,7 +68,7 @@ export function readYaml(text: string): { tree: Tree | null; faults: readonly Fa
   });
   const spot = (offset: number): Spot => {
     const { line, col } = lines.linePos(offset);
-    return { line: Math.max(line, 1), column: Math.max(col, 1) };
+    return { line: Math.max(line, 1), column: Math.max(col, 1), ...named };
   };
   const complaints = [...document.errors, ...document.warnings];
   if (complaints.length > 0)

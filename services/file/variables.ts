@@ -6,7 +6,7 @@ import { didYouMean } from "../sync/suggest.ts";
 import { checkAlias, DEFAULT_ALIAS, parseVariable } from "../sync/variables.ts";
 import type { Path } from "./configuration.ts";
 import { faultAt, type Part } from "./problems.ts";
-import { type Fault, lookUp, type MapTree } from "./tree.ts";
+import { type Fault, lookUp } from "./tree.ts";
 
 /** One variable and where it was written: itself, or the preset it came from. */
 export interface WrittenVariable {
@@ -24,7 +24,7 @@ export function expandVariables(
   if (tree?.kind !== "map") return { variables: [], faults: [] };
   const faults: Fault[] = [];
   const found = new Map<string, WrittenVariable>();
-  for (const { text, path } of presetsOf(tree)) {
+  for (const { text, path } of presetsOf(rule)) {
     for (const entry of orFault(faults, rule, path, () => expandPreset(text, project)) ?? []) {
       const other = found.get(entry.name);
       if (other !== undefined && other.expression !== entry.expression)
@@ -124,8 +124,9 @@ const constantBytes = (expression: string): number =>
 
 const PRESET = "preset";
 
-function presetsOf(variables: MapTree): { text: string; path: Path }[] {
-  const written = variables.entries.get(PRESET)?.tree;
+/** The presets that a rule names. */
+export function presetsOf(rule: Part): { text: string; path: Path }[] {
+  const written = lookUp(rule.tree, ["variables", PRESET]);
   const items = written?.kind === "list" ? written.items : written === undefined ? [] : [written];
   return items.flatMap((item, index) => {
     if (item.kind !== "scalar" || typeof item.value !== "string") return [];

@@ -46,6 +46,7 @@ export const binding = branchline.table(
     uniqueIndex("binding_identity").on(t.ruleId, t.branchId),
     index("binding_place").on(t.placeId),
     index("binding_branch").on(t.branchId),
+    index("binding_since").on(t.since),
   ],
 );
 
@@ -265,21 +266,6 @@ export async function recordApplied(
       next: sql`case when ${stopped} then ${binding.next} end`,
     })
     .where(eq(binding.id, id));
-}
-
-/** Places where something waits for a thing that may have just appeared (a git branch). */
-export async function placesParkedFor(
-  db: Db,
-  sourceIds: readonly string[],
-  code: Reason["code"],
-): Promise<string[]> {
-  if (sourceIds.length === 0) return [];
-  const rows = await db
-    .selectDistinct({ id: binding.placeId })
-    .from(binding)
-    .innerJoin(rule, eq(rule.id, binding.ruleId))
-    .where(and(inArray(rule.sourceId, [...sourceIds]), eq(binding.code, code), ne(binding.state, "removed")));
-  return rows.flatMap((row) => (row.id === null ? [] : [row.id]));
 }
 
 /** Still in force: neither taken away nor of a rule that left or a branch that went. */

@@ -3,7 +3,7 @@ import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
-import { instant, workColumns } from "./work.ts";
+import { instant, markDue, workColumns } from "./work.ts";
 
 export const branch = branchline.table(
   "branch",
@@ -33,6 +33,9 @@ export const branch = branchline.table(
     goneAt: instant("gone_at"),
     /** The last complete reading of its roles and passwords; null: not yet, or to be read anew. */
     readAt: instant("read_at"),
+    /** Nothing of it is written until then. */
+    heldUntil: instant("held_until"),
+    heldReason: text("held_reason"),
   },
   (t) => [
     index("branch_source").on(t.sourceId).where(sql`gone_at is null`),
@@ -183,4 +186,39 @@ export async function buryBranch(db: Db, row: BranchRow): Promise<void> {
       due_at = now(), revision = revision + 1
     where id = ${row.id}
        or (source_id = ${row.sourceId} and name = ${row.name} and gone_at is null)`);
+}
+
+/** From now on nothing of the branch is written, for so long. What is under way may still finish. */
+export async function startHold(
+  db: Db,
+  id: string,
+  { forSeconds, reason }: { forSeconds: number; reason: string },
+): Promise<void> {
+  await db
+    .update(branch)
+    .set({ heldUntil: sql`now() + ${forSeconds} * interval '1 second'`, heldReason: reason })
+    .where(eq(branch.id, id));
+}
+
+/** Whatever waited for it is due at once. */
+export async function endHold(db: Db, id: string): Promise<void> {
+  await db.update(branch).set({ heldUntil: null, heldReason: null }).where(eq(branch.id, id));
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select place_id as id from branchline.binding where branch_id = ${id} and place_id is not null
+    union select l.place_id from branchline.ledger l join branchline.binding n on n.id = l.binding_id
+      where n.branch_id = ${id}`);
+  await markDue(
+    db,
+    "place",
+    rows.map((row) => row.id),
+  );
+}
+
+/** Milliseconds until the last hold of these branches ends; 0: none is held. By Postgres's clock. */
+export async function heldForMs(db: Db, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0;
+  const { rows } = await db.execute<{ ms: number | null }>(sql`
+    select (extract(epoch from max(held_until) - now()) * 1000)::float8 as ms from branchline.branch
+    where id = any(${sql.param([...new Set(ids)])}::uuid[]) and held_until > now()`);
+  return rows[0]?.ms ?? 0;
 }

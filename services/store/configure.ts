@@ -1,9 +1,13 @@
-/** Takes in what the file says: sources, destinations and rules, in one transaction. */
+/** Takes in what a document says: sources, destinations and rules, in one transaction. */
+import { createHash } from "node:crypto";
 import { and, eq, inArray, isNull, notInArray, sql } from "drizzle-orm";
 import type { Rule } from "../sync/model.ts";
+import { binding } from "./binding.ts";
 import { branch } from "./branch.ts";
+import { configurationRow, noteConfiguration } from "./configuration.ts";
 import { type Db, withoutDeadlock } from "./db.ts";
 import { destination } from "./destination.ts";
+import { pruneOrphans } from "./prune.ts";
 import { rule } from "./rule.ts";
 import { source } from "./source.ts";
 import { markDue } from "./work.ts";
@@ -24,22 +28,66 @@ export interface Declared {
 /** Any number of our own: two processes that start with one file take turns. */
 const TURN = 810_128;
 
+/** How a document is taken in. */
+export interface Taking {
+  /** As the document says it; null: it says none. A lower one than that of last time is not taken in. */
+  readonly revision: number | null;
+  /** Webhooks and intervals, to be noted beside it. */
+  readonly settings: unknown;
+  /** What has been taken in before, by `version`; anything else is refused as moved. */
+  readonly expect?: number;
+  /** What rules that left have written goes, or stays for good, as each rule says. */
+  readonly prune?: boolean;
+  /** In the same transaction: the audit log, credentials. Not called unless something is taken in. */
+  also?(tx: Db): Promise<void>;
+}
+
+/** "unchanged": the same was taken in before. "moved": somebody else has taken in something since. */
+export type Taken =
+  | { readonly outcome: "taken" | "unchanged" | "moved" }
+  | { readonly outcome: "old"; readonly revision: number };
+
 /**
- * Afterwards the database says what the file says. A source with another project is another source. A
- * rule that left is orphaned, not undone. Whatever changed is made due.
+ * Afterwards the database says what the document says. A source with another project is another source. A
+ * rule that left is orphaned, not undone. Whatever changed is made due. With `taking` equal content changes
+ * nothing, and what is older than that of last time is refused.
  */
-export async function configure(db: Db, declared: Declared): Promise<void> {
+export async function configure(db: Db, declared: Declared, taking?: Taking): Promise<Taken> {
   // Workers of other processes hold and change the same rows, in an order of their own.
-  await withoutDeadlock(
+  return await withoutDeadlock(
     async () =>
       await db.transaction(async (tx) => {
         await tx.execute(sql`select pg_advisory_xact_lock(${TURN})`);
+        const digest = digestOf([declared, taking?.settings ?? null]);
+        const refused = taking === undefined ? null : await refuse(tx, digest, taking);
+        if (refused !== null) return refused;
         const sources = await takeSources(tx, declared.sources);
         const destinations = await takeDestinations(tx, declared.destinations);
         await takeRules(tx, declared.rules, sources, destinations);
+        if (taking?.prune === true) await pruneOrphans(tx);
+        if (taking !== undefined) {
+          const { revision, settings } = taking;
+          await noteConfiguration(tx, { revision, digest, settings });
+          await taking.also?.(tx);
+        }
+        return { outcome: "taken" };
       }),
   );
 }
+
+async function refuse(tx: Db, digest: string, { revision, expect, prune }: Taking): Promise<Taken | null> {
+  const before = await configurationRow(tx);
+  if (expect !== undefined && expect !== (before?.version ?? 0)) return { outcome: "moved" };
+  if (before === undefined) return null;
+  if (before.revision !== null && (revision ?? -1) < before.revision)
+    return { outcome: "old", revision: before.revision };
+  const same = before.digest === digest && before.revision === revision;
+  return same && prune !== true ? { outcome: "unchanged" } : null;
+}
+
+/** Of anything that JSON can say; keys in any order. */
+export const digestOf = (value: unknown): string =>
+  createHash("sha256").update(canonical(value)).digest("base64url");
 
 async function takeSources(tx: Db, declared: Declared["sources"]): Promise<Map<string, string>> {
   const rows = await tx.select().from(source).where(isNull(source.removedAt));
@@ -135,8 +183,20 @@ async function takeRules(
     .update(rule)
     .set({ orphanedAt: sql`now()` })
     .where(gone)
-    .returning({ sourceId: rule.sourceId });
+    .returning({ id: rule.id, sourceId: rule.sourceId });
   for (const row of orphaned) moved.add(row.sourceId);
+  await tx
+    .update(binding)
+    .set({ state: "orphaned", since: sql`now()` })
+    .where(
+      and(
+        inArray(
+          binding.ruleId,
+          orphaned.map((row) => row.id),
+        ),
+        eq(binding.state, "synced"),
+      ),
+    );
   const rows = await tx.select().from(rule).where(isNull(rule.orphanedAt));
   for (const definition of declared) {
     const sourceId = sources.get(definition.source);
@@ -179,7 +239,7 @@ async function rereadBranches(tx: Db, sourceIds: readonly string[]): Promise<voi
 }
 
 /** As JSON, with keys in any order: the database keeps none. */
-function same(a: unknown, b: unknown): boolean {
+export function same(a: unknown, b: unknown): boolean {
   return canonical(a) === canonical(b);
 }
 

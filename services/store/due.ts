@@ -2,7 +2,8 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 
-type Kind = "watch" | "reconcile" | "push" | "sweep";
+const KINDS = ["watch", "reconcile", "push", "sweep"] as const;
+type Kind = (typeof KINDS)[number];
 
 /** Waiting in the queue for longer than this, a job is taken for lost and made anew. */
 const QUEUED_MS = 30_000;
@@ -11,16 +12,46 @@ const BATCH = 64;
 /** Any number of our own: dispatchers of all processes take turns. */
 const TURN = 810_127;
 
+/** A number of our own, written into the statement: what has no parameters may go with others in one round trip. */
+const number = (n: number): SQL => sql.raw(String(Math.round(n)));
 const free = sql`(queued_until is null or queued_until < now()) and (lease_until is null or lease_until < now())`;
-const queue = sql`queued_until = now() + ${QUEUED_MS} * interval '1 ms'`;
+const queue = sql`queued_until = now() + ${number(QUEUED_MS)} * interval '1 ms'`;
+
+/** What the dispatcher has to know before it does anything. */
+export interface Due {
+  /** Kinds of which there are due rows that nobody has. */
+  readonly kinds: readonly Kind[];
+  /** Milliseconds until another row becomes due; null: none ever does. */
+  readonly nextInMs: number | null;
+}
+
+/** One statement, since it is asked after every commit and mostly finds little. */
+export async function lookForDue(db: Db): Promise<Due> {
+  const due = (table: SQL): SQL => sql`exists (select from ${table} where due_at <= now() and ${free})`;
+  const next = (table: SQL): SQL => sql`(select min(due_at) from ${table} where due_at > now())`;
+  const [source, branch, place] = [sql`branchline.source`, sql`branchline.branch`, sql`branchline.place`];
+  const { rows } = await db.execute<Record<Kind, boolean> & { next: number | null }>(sql`
+    select ${due(source)} as watch, ${due(branch)} as reconcile, ${due(place)} as push,
+      exists (select from branchline.place where sweep_at <= now()) as sweep,
+      (extract(epoch from least(${next(source)}, ${next(branch)}, ${next(place)}) - now()) * 1000)::float8 as next`);
+  const [row] = rows;
+  return {
+    kinds: KINDS.filter((kind) => row?.[kind]),
+    nextInMs: row?.next ?? null,
+  };
+}
 
 /** Marks due rows as queued and returns their ids, the longest due first. */
 export async function claimDue(db: Db, kind: Kind, sweepEveryMs: number): Promise<string[]> {
-  return await db.transaction(async (tx) => {
-    await tx.execute(sql`select pg_advisory_xact_lock(${TURN})`);
-    const { rows } = await tx.execute<{ id: string }>(claims(sweepEveryMs)[kind]);
-    return rows.map((row) => row.id);
-  });
+  const claim = claims(sweepEveryMs)[kind];
+  // Where whole containers are moved or shares are counted, dispatchers take turns; else rows that another one is
+  // just taking are skipped. Several statements without parameters are one round trip and one transaction.
+  const turn = kind === "push" || kind === "sweep";
+  const answered: unknown = await db.execute(
+    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}); ${claim}` : claim,
+  );
+  const results = (Array.isArray(answered) ? answered : [answered]) as { rows: { id: string }[] }[];
+  return (results.at(-1)?.rows ?? []).map((row) => row.id);
 }
 
 const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
@@ -41,16 +72,16 @@ const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
     ), picked as (
       select w.id from waiting w left join busy b on b.name = w.name
       where w.n + coalesce(b.n, 0) <= w.in_flight
-      order by w.n limit ${BATCH}
+      order by w.n limit ${number(BATCH)}
     )
     update branchline.place t set ${queue} from picked where t.id = picked.id returning t.id`,
   // One place stands for all that its container's listing covers.
   sweep: sql`
     with picked as (
-      select distinct destination_id, container from branchline.place where sweep_at <= now() limit ${BATCH}
+      select distinct destination_id, container from branchline.place where sweep_at <= now() limit ${number(BATCH)}
     ), moved as (
       update branchline.place t
-      set sweep_at = now() + (0.9 + random() * 0.2) * ${sweepEveryMs} * interval '1 ms'
+      set sweep_at = now() + (0.9 + random() * 0.2) * ${number(sweepEveryMs)} * interval '1 ms'
       from picked where t.destination_id = picked.destination_id and t.container = picked.container
       returning t.id, t.destination_id, t.container
     )
@@ -61,16 +92,5 @@ const oldestFirst = (table: SQL): SQL => sql`
   update ${table} t set ${queue}
   from (
     select id from ${table} where due_at <= now() and ${free}
-    order by due_at limit ${BATCH} for no key update skip locked
+    order by due_at limit ${number(BATCH)} for no key update skip locked
   ) picked where t.id = picked.id returning t.id`;
-
-/** Milliseconds until something that nobody holds becomes due; null: nothing ever does. */
-export async function nextDueInMs(db: Db): Promise<number | null> {
-  const { rows } = await db.execute<{ ms: number | null }>(sql`
-    select (extract(epoch from min(due_at) - now()) * 1000)::float8 as ms from (
-      select min(due_at) as due_at from branchline.source where due_at > now()
-      union all select min(due_at) from branchline.branch where due_at > now()
-      union all select min(due_at) from branchline.place where due_at > now()
-    ) soonest`);
-  return rows[0]?.ms ?? null;
-}

@@ -1,10 +1,10 @@
 /** A hint that something may have changed, with what became of it. Only hints: nothing in them is believed. */
-import { and, eq, inArray, lte, sql } from "drizzle-orm";
+import { and, eq, lte, sql } from "drizzle-orm";
 import { bigserial, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { branch } from "./branch.ts";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
-import { instant } from "./work.ts";
+import { instant, markDue } from "./work.ts";
 
 export type EventOutcome = "pending" | "processed" | "ignored";
 
@@ -68,14 +68,30 @@ export async function settleEvents(
     .where(and(owner, eq(event.outcome, "pending"), lte(event.id, upTo)));
 }
 
-export async function eventsByDelivery(
-  db: Db,
-  origin: string,
-  deliveryIds: readonly string[],
-): Promise<Pick<EventRow, "id" | "deliveryId" | "outcome" | "sourceId">[]> {
-  if (deliveryIds.length === 0) return [];
-  return await db
-    .select({ id: event.id, deliveryId: event.deliveryId, outcome: event.outcome, sourceId: event.sourceId })
-    .from(event)
-    .where(and(eq(event.origin, origin), inArray(event.deliveryId, [...deliveryIds])));
+export async function eventById(db: Db, id: number): Promise<EventRow | undefined> {
+  const [row] = await db.select().from(event).where(eq(event.id, id));
+  return row;
+}
+
+/**
+ * Makes due again what an event points at, as if it had just come. One that pointed at nothing is resolved anew, by
+ * the names of sources that its repository means now, or by its project. False: it still points at nothing.
+ */
+export async function reopenEvent(db: Db, row: EventRow, sources: readonly string[]): Promise<boolean> {
+  const project = row.subject["project"] ?? null;
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select id from branchline.source where removed_at is null and (
+      id = ${row.sourceId} or (${row.sourceId}::uuid is null and (
+        name = any(${sql.param([...sources])}::text[]) or block->>'project' = ${project})))
+    order by name`);
+  const sourceIds = rows.map((found) => found.id);
+  const [first] = sourceIds;
+  if (first === undefined && row.branchId === null) return false;
+  await db
+    .update(event)
+    .set({ sourceId: row.sourceId ?? first ?? null, outcome: "pending", reason: null, processedAt: null })
+    .where(eq(event.id, row.id));
+  await markDue(db, "source", sourceIds);
+  if (row.branchId !== null) await markDue(db, "branch", [row.branchId]);
+  return true;
 }

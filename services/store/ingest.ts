@@ -1,12 +1,11 @@
 /**
- * Takes in what webhooks say, many at a time: one transaction writes the events and makes due what they
- * point at. When it returns, they are on disk.
+ * Takes in what webhooks say, many at a time: one statement, which is one transaction, writes the events and makes due
+ * what they point at. When it returns, they are on disk. However many there are, it is two round trips.
  */
 import { sql } from "drizzle-orm";
-import { placesParkedFor } from "./binding.ts";
 import { type Db, withoutDeadlock } from "./db.ts";
-import { type EventOutcome, event, eventsByDelivery } from "./event.ts";
-import { markDue } from "./work.ts";
+import type { EventOutcome } from "./event.ts";
+import { makingDue } from "./work.ts";
 
 /** One delivery, worked out as far as it goes without the database. */
 export interface Incoming {
@@ -44,23 +43,23 @@ const keyOf = (one: { origin: string; deliveryId: string | null }): string =>
 
 /** One answer per delivery, in order. */
 export async function ingest(db: Db, batch: readonly Incoming[]): Promise<Taken[]> {
+  if (batch.length === 0) return [];
   // Two batches that hold the same deliveries in another order would wait for each other.
-  return await withoutDeadlock(async () => await db.transaction(async (tx) => await take(tx, batch)));
+  return await withoutDeadlock(async () => await take(db, batch));
 }
 
-async function take(tx: Db, batch: readonly Incoming[]): Promise<Taken[]> {
-  const known = await seenBefore(tx, batch);
-  const resolve = await resolver(tx, batch);
+async function take(db: Db, batch: readonly Incoming[]): Promise<Taken[]> {
+  const there = await lookUp(db, batch);
+  const known = new Map(there.known.map((row) => [keyOf(row), row]));
   const fresh = new Map<string, Resolved>();
   const again: Resolved[] = [];
   for (const incoming of batch) {
     const before = known.get(keyOf(incoming));
-    if (before === undefined) fresh.set(keyOf(incoming), resolve(incoming));
+    if (before === undefined) fresh.set(keyOf(incoming), resolve(there, incoming));
     // Received but not handled: it counts anew, under the number it has.
-    else if (before.outcome === "pending") again.push(resolve(incoming));
+    else if (before.outcome === "pending") again.push(resolve(there, incoming));
   }
-  const ids = await write(tx, [...fresh.values()]);
-  await wake(tx, [...fresh.values(), ...again]);
+  const ids = await write(db, [...fresh.values()], again);
   return batch.map((incoming): Taken => {
     const before = known.get(keyOf(incoming));
     const reason = fresh.get(keyOf(incoming))?.reason ?? null;
@@ -72,79 +71,100 @@ async function take(tx: Db, batch: readonly Incoming[]): Promise<Taken[]> {
   });
 }
 
-async function wake(tx: Db, all: readonly Resolved[]): Promise<void> {
-  const distinct = (ids: readonly string[]): string[] => [...new Set(ids)];
-  const waking = all.filter(({ incoming }) => incoming.wakes).flatMap((one) => one.sourceIds);
-  await markDue(tx, "source", distinct(all.flatMap((one) => one.sourceIds)));
-  await markDue(tx, "branch", distinct(all.flatMap((one) => one.branchIds)));
-  await markDue(tx, "place", await placesParkedFor(tx, distinct(waking), "target_missing"));
+/** What the database knows of a batch. */
+interface There {
+  readonly known: readonly { origin: string; deliveryId: string; id: number; outcome: EventOutcome }[];
+  readonly sources: readonly { id: string; name: string; project: string | null }[];
+  readonly branches: readonly { id: string; sourceId: string; neonId: string }[];
 }
 
-async function seenBefore(tx: Db, batch: readonly Incoming[]) {
-  const known = new Map<string, { id: number; outcome: EventOutcome }>();
-  for (const origin of new Set(batch.map((one) => one.origin))) {
-    const ids = batch.filter((one) => one.origin === origin).map((one) => one.deliveryId);
-    for (const row of await eventsByDelivery(tx, origin, ids)) {
-      known.set(keyOf({ origin, deliveryId: row.deliveryId }), { id: row.id, outcome: row.outcome });
-    }
-  }
-  return known;
+async function lookUp(db: Db, batch: readonly Incoming[]): Promise<There> {
+  const list = (texts: readonly string[]) => sql`${sql.param([...texts])}::text[]`;
+  const origins = list(batch.map((one) => one.origin));
+  const deliveries = list(batch.map((one) => one.deliveryId));
+  const branches = list(batch.flatMap((one) => one.neonBranchId ?? []));
+  const { rows } = await db.execute<{ there: There }>(sql`
+    select jsonb_build_object(
+      'known', (
+        select coalesce(jsonb_agg(jsonb_build_object(
+          'origin', asked.origin, 'deliveryId', asked.delivery, 'id', found.id, 'outcome', found.outcome)), '[]')
+        from unnest(${origins}, ${deliveries}) as asked(origin, delivery)
+        cross join lateral (
+          select min(e.id) as id,
+            case when bool_or(e.outcome = 'pending') then 'pending' else min(e.outcome) end as outcome
+          from branchline.event e
+          where e.origin = asked.origin and e.delivery_id = asked.delivery and e.delivery_id is not null
+        ) found
+        where found.id is not null
+      ),
+      'sources', (
+        select coalesce(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'project', block->>'project')), '[]')
+        from branchline.source where removed_at is null
+      ),
+      'branches', (
+        select coalesce(jsonb_agg(jsonb_build_object('id', id, 'sourceId', source_id, 'neonId', neon_id)), '[]')
+        from branchline.branch where neon_id = any(${branches}) and gone_at is null
+      )
+    ) as there`);
+  return rows[0]?.there ?? { known: [], sources: [], branches: [] };
 }
 
-/** Looks up all sources and branches that the batch names, in two queries. */
-async function resolver(tx: Db, batch: readonly Incoming[]): Promise<(incoming: Incoming) => Resolved> {
-  const { rows: sources } = await tx.execute<{ id: string; name: string; project: string | null }>(sql`
-    select id, name, block->>'project' as project from branchline.source where removed_at is null`);
-  const wanted = batch.flatMap((one) => one.neonBranchId ?? []);
-  const { rows: branches } =
-    wanted.length === 0
-      ? { rows: [] }
-      : await tx.execute<{ id: string; source_id: string; neon_id: string }>(sql`
-          select id, source_id, neon_id from branchline.branch
-          where neon_id = any(${sql.param(wanted)}::text[]) and gone_at is null`);
-  return (incoming) => {
-    const nothing = (reason: string): Resolved => ({ incoming, sourceIds: [], branchIds: [], reason });
-    if (incoming.ignored !== null) return nothing(incoming.ignored);
-    const meant = sources.filter((row) =>
-      incoming.project === null ? incoming.sources.includes(row.name) : row.project === incoming.project,
-    );
-    if (meant.length === 0) {
-      return nothing(
-        incoming.project === null ? "no source is configured for it" : "no such project is configured",
-      );
-    }
-    const sourceIds = meant.map((row) => row.id);
-    if (incoming.neonBranchId === null) return { incoming, sourceIds, branchIds: [], reason: null };
-    const branchIds = branches
-      .filter((row) => row.neon_id === incoming.neonBranchId && sourceIds.includes(row.source_id))
-      .map((row) => row.id);
-    if (branchIds.length === 0 && incoming.kind !== "branch.created")
-      return nothing("no such branch is known");
-    return { incoming, sourceIds, branchIds, reason: null };
-  };
-}
-
-/** One row per delivery and source; the first one's id stands for the delivery. */
-async function write(tx: Db, all: readonly Resolved[]): Promise<Map<string, number>> {
-  if (all.length === 0) return new Map();
-  const rows = all.flatMap(({ incoming, sourceIds, reason }) =>
-    (sourceIds.length === 0 ? [null] : sourceIds).map((sourceId) => ({
-      origin: incoming.origin,
-      kind: incoming.kind,
-      deliveryId: incoming.deliveryId,
-      sourceId,
-      subject: { ...incoming.subject },
-      outcome: reason === null ? ("pending" as const) : ("ignored" as const),
-      reason,
-    })),
+function resolve({ sources, branches }: There, incoming: Incoming): Resolved {
+  const nothing = (reason: string): Resolved => ({ incoming, sourceIds: [], branchIds: [], reason });
+  if (incoming.ignored !== null) return nothing(incoming.ignored);
+  const meant = sources.filter((row) =>
+    incoming.project === null ? incoming.sources.includes(row.name) : row.project === incoming.project,
   );
-  const { id, origin, deliveryId } = event;
-  const written = await tx
-    .insert(event)
-    .values(rows)
-    .onConflictDoNothing()
-    .returning({ id, origin, deliveryId });
-  const ids = new Map<string, number>();
-  for (const row of written.toReversed()) ids.set(keyOf(row), row.id);
-  return ids;
+  if (meant.length === 0) {
+    return nothing(
+      incoming.project === null ? "no source is configured for it" : "no such project is configured",
+    );
+  }
+  const sourceIds = meant.map((row) => row.id);
+  if (incoming.neonBranchId === null) return { incoming, sourceIds, branchIds: [], reason: null };
+  const branchIds = branches
+    .filter((row) => row.neonId === incoming.neonBranchId && sourceIds.includes(row.sourceId))
+    .map((row) => row.id);
+  if (branchIds.length === 0 && incoming.kind !== "branch.created") return nothing("no such branch is known");
+  return { incoming, sourceIds, branchIds, reason: null };
 }
+
+/** One event per fresh delivery and source; the first one's id stands for the delivery. */
+async function write(
+  db: Db,
+  fresh: readonly Resolved[],
+  again: readonly Resolved[],
+): Promise<Map<string, number>> {
+  const all = [...fresh, ...again];
+  if (all.length === 0) return new Map();
+  const distinct = (ids: readonly string[]) => sql`${sql.param([...new Set(ids)])}::uuid[]`;
+  const waking = all.filter(({ incoming }) => incoming.wakes).flatMap((one) => one.sourceIds);
+  const { rows } = await db.execute<{ id: string; origin: string; deliveryId: string }>(sql`
+    with written as (
+      insert into branchline.event (origin, kind, delivery_id, source_id, subject, outcome, reason)
+      select * from jsonb_to_recordset(${JSON.stringify(fresh.flatMap(eventsOf))}::jsonb) as e(
+        origin text, kind text, delivery text, source uuid, subject jsonb, outcome text, reason text)
+      on conflict do nothing
+      returning id, origin, delivery_id as "deliveryId"
+    ),
+    sources as (${makingDue("source", distinct(all.flatMap((one) => one.sourceIds)))}),
+    branches as (${makingDue("branch", distinct(all.flatMap((one) => one.branchIds)))}),
+    parked as (
+      select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
+      where r.source_id = any(${distinct(waking)}) and b.code = 'target_missing' and b.state <> 'removed'
+    ),
+    places as (${makingDue("place", sql`array(select place_id from parked)`)})
+    select * from written order by id desc`);
+  return new Map(rows.map((row) => [keyOf(row), Number(row.id)]));
+}
+
+const eventsOf = ({ incoming, sourceIds, reason }: Resolved): object[] =>
+  (sourceIds.length === 0 ? [null] : sourceIds).map((source) => ({
+    origin: incoming.origin,
+    kind: incoming.kind,
+    delivery: incoming.deliveryId,
+    source,
+    subject: incoming.subject,
+    outcome: reason === null ? "pending" : "ignored",
+    reason,
+  }));

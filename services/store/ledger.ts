@@ -1,11 +1,12 @@
 /** The names we own at a place. Written before the vendor is, and never deleted on a guess. */
 import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
-import { boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
+import { bigint, boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { SyncError } from "../sync/errors.ts";
 import type { LedgerEntry } from "../sync/model.ts";
 import type { Fingerprint } from "../sync/ports.ts";
 import { binding } from "./binding.ts";
 import { branchline, type Db } from "./db.ts";
+import { login } from "./login.ts";
 import { place } from "./place.ts";
 import { instant } from "./work.ts";
 
@@ -32,6 +33,10 @@ export const ledger = branchline.table(
     /** Since `driftsSince`, which moves on when 24 hours have passed without one. */
     drifts: integer("drifts").notNull().default(0),
     driftsSince: instant("drifts_since"),
+    /** Whose value it holds, in which generation, since when; null: nothing secret, or not known. */
+    loginId: uuid("login_id").references(() => login.id),
+    generation: bigint("generation", { mode: "number" }),
+    valueSince: instant("value_since"),
   },
   (t) => [primaryKey({ columns: [t.placeId, t.name] }), index("ledger_binding").on(t.bindingId)],
 );
@@ -53,14 +58,40 @@ export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> 
   return await db.select(entry).from(ledger).where(eq(ledger.placeId, placeId)).orderBy(ledger.name);
 }
 
-/** Only the names that somebody still keeps in step: what was left behind on purpose may change as it likes. */
-export async function keptLedgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> {
+/** All names at all places. */
+export async function wholeLedger(db: Db): Promise<(LedgerEntry & { readonly placeId: string })[]> {
   return await db
-    .select(entry)
+    .select({ ...entry, placeId: ledger.placeId })
+    .from(ledger)
+    .orderBy(ledger.placeId, ledger.name);
+}
+
+/**
+ * Of many places at once, only the names that somebody still keeps in step: what was left behind on purpose may change
+ * as it likes. Places without such names are left out.
+ */
+export async function keptLedgersOf(
+  db: Db,
+  placeIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly LedgerEntry[]>> {
+  const rows = await db
+    .select({ ...entry, placeId: ledger.placeId })
     .from(ledger)
     .innerJoin(binding, eq(binding.id, ledger.bindingId))
-    .where(and(eq(ledger.placeId, placeId), notInArray(binding.state, ["retained", "removed", "suspended"])))
-    .orderBy(ledger.name);
+    .where(
+      and(
+        sql`${ledger.placeId} = any(${sql.param([...placeIds])}::uuid[])`,
+        notInArray(binding.state, ["retained", "removed", "suspended"]),
+      ),
+    )
+    .orderBy(ledger.placeId, ledger.name);
+  const ledgers = new Map<string, LedgerEntry[]>();
+  for (const { placeId, ...kept } of rows) {
+    const here = ledgers.get(placeId) ?? [];
+    here.push(kept);
+    ledgers.set(placeId, here);
+  }
+  return ledgers;
 }
 
 export interface NameClaim {
@@ -133,15 +164,34 @@ async function forgetWrites(db: Db, placeId: string, names: readonly string[]): 
     .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
 }
 
+/** Which generation of which login a value is made of. */
+export interface Holding {
+  readonly loginId: string;
+  readonly generation: number;
+}
+
 export async function recordName(
   db: Db,
   placeId: string,
   name: string,
-  seen: { fingerprint: string; version: string | null },
+  seen: { fingerprint: string; version: string | null; holds?: Holding | null },
 ): Promise<void> {
+  const { fingerprint, version, holds } = seen;
   await db
     .update(ledger)
-    .set({ ...seen, confirmed: true, deleting: false, writtenAt: sql`now()`, claims: sql`'{}'` })
+    .set({
+      fingerprint,
+      version,
+      valueSince: sql`case when ${ledger.fingerprint} is distinct from ${fingerprint}
+        then now() else coalesce(${ledger.valueSince}, now()) end`,
+      ...(holds === undefined
+        ? {}
+        : { loginId: holds?.loginId ?? null, generation: holds?.generation ?? null }),
+      confirmed: true,
+      deleting: false,
+      writtenAt: sql`now()`,
+      claims: sql`'{}'`,
+    })
     .where(and(eq(ledger.placeId, placeId), eq(ledger.name, name)));
 }
 

@@ -12,21 +12,22 @@ import type { Db } from "./db.ts";
 const LOCK = "7093010092906114153";
 const LEDGER = { migrationsSchema: "branchline", migrationsTable: "migration" };
 
+/** Of this release. */
 const folder = (): string => join(packageRoot(), "infra", "migrations");
 
 /**
  * Brings tables and queue to this release's version. Any number of processes may call it at once: one
  * works, the others wait and find nothing to do. Migrations only ever add (expand), so that a process of
- * the release before goes on working.
+ * the release before goes on working; one that finds more migrations than it knows does so, too.
  */
-export async function migrate(url: string): Promise<void> {
+export async function migrate(url: string, migrations = folder()): Promise<void> {
   const client = new pg.Client({ connectionString: url, application_name: "branchline migrate" });
   // Told to the query that is running, if any; without a listener it would end the process.
   client.on("error", () => undefined);
   await client.connect();
   try {
     await client.query(`select pg_advisory_lock(${LOCK})`);
-    await migrateTables(drizzle(client), { migrationsFolder: folder(), ...LEDGER });
+    await migrateTables(drizzle(client), { migrationsFolder: migrations, ...LEDGER });
     await migrateQueue(client);
   } finally {
     await client.end();

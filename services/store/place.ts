@@ -1,5 +1,5 @@
 /** One target of a destination, unique in SQL. Lease, epoch and ledger belong to it. */
-import { and, eq, sql } from "drizzle-orm";
+import { and, eq, inArray, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
@@ -146,4 +146,13 @@ export async function unsettle(db: Db, id: string, delayMs: number): Promise<voi
     .update(place)
     .set({ settleAt: sql`greatest(${place.settleAt}, now() + ${delayMs} * interval '1 ms')` })
     .where(eq(place.id, id));
+}
+
+/** The next sweep is now: what the vendor shows is compared with the ledger, without a push unless they differ. */
+export async function sweepPlaces(db: Db, ids: readonly string[]): Promise<void> {
+  if (ids.length === 0) return;
+  await db
+    .update(place)
+    .set({ sweepAt: sql`now()` })
+    .where(inArray(place.id, [...ids]));
 }

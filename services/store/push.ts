@@ -4,6 +4,14 @@ import { branchline, type Db } from "./db.ts";
 import { place } from "./place.ts";
 import { counter, instant } from "./work.ts";
 
+/** What one push did for one binding. */
+export interface PushResult {
+  readonly outcome: string;
+  readonly code: string | null;
+  readonly cause: string | null;
+  readonly next: string | null;
+}
+
 export const push = branchline.table(
   "push",
   {
@@ -26,8 +34,14 @@ export const push = branchline.table(
     /** Step name to milliseconds. */
     steps: jsonb("steps").$type<Record<string, number>>().notNull(),
     bindings: uuid("bindings").array().notNull(),
+    /** Binding to what became of it. */
+    results: jsonb("results").$type<Record<string, PushResult>>().notNull().default({}),
   },
-  (t) => [index("push_place").on(t.placeId, t.startedAt)],
+  (t) => [
+    index("push_place").on(t.placeId, t.startedAt),
+    index("push_started").on(t.startedAt, t.id),
+    index("push_bindings").using("gin", t.bindings),
+  ],
 );
 
 export async function recordPush(db: Db, entry: typeof push.$inferInsert): Promise<void> {

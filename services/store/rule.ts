@@ -22,6 +22,8 @@ export const rule = branchline.table(
     revision: counter("revision"),
     /** It left the file: what it wrote stays and is no longer kept in step by a new rule of that name. */
     orphanedAt: instant("orphaned_at"),
+    /** Somebody has said that what it wrote need not be kept in step any longer. */
+    prunedAt: instant("pruned_at"),
   },
   (t) => [
     uniqueIndex("rule_name").on(t.name).where(sql`orphaned_at is null`),
@@ -49,12 +51,12 @@ export async function ruleInForce(db: Db, name: string): Promise<RuleRow | undef
   return row;
 }
 
-/** The rules of a source; those that left the file are marked and keep what they have. */
+/** The rules of a source; those that left the file are marked and keep what they have, until they are pruned. */
 export async function rulesOf(db: Db, sourceId: string): Promise<RuleWithDestination[]> {
   return await db
     .select({ rule, destination })
     .from(rule)
     .innerJoin(destination, eq(destination.id, rule.destinationId))
-    .where(eq(rule.sourceId, sourceId))
+    .where(and(eq(rule.sourceId, sourceId), isNull(rule.prunedAt)))
     .orderBy(rule.name);
 }

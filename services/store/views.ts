@@ -4,12 +4,15 @@ import type { Code } from "../sync/errors.ts";
 import type { BindingState } from "../sync/model.ts";
 import type { Db } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
+import { countsOf, seesBinding, seesBranch, seesEvent, seesSource, type Visible } from "./visible.ts";
 
 export interface PageQuery<Filter> {
   readonly limit: number;
   /** Id of the last item of the page before; null: the first page. */
   readonly after: string | null;
   readonly filter: Filter;
+  /** Left out or null: all. */
+  readonly visible?: Visible | null;
 }
 
 export interface PageOf<Item> {
@@ -17,10 +20,10 @@ export interface PageOf<Item> {
   readonly next: string | null;
 }
 
-type Text = string | undefined;
+export type Text = string | undefined;
 
 /** One query that serves both the list and the look at one: rows of `select` in a total order by `id`. */
-async function page<Row extends { id: string }>(
+export async function page<Row extends { id: string }>(
   db: Db,
   select: SQL,
   where: readonly (SQL | null)[],
@@ -36,8 +39,9 @@ async function page<Row extends { id: string }>(
   return { items, next: rows.length > query.limit ? (items.at(-1)?.id ?? null) : null };
 }
 
-const is = (column: SQL, value: Text): SQL | null => (value === undefined ? null : sql`${column} = ${value}`);
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+export const is = (column: SQL, value: Text): SQL | null =>
+  value === undefined ? null : sql`${column} = ${value}`;
+export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 // ---------------------------------------------------------------- sources
 
@@ -55,31 +59,41 @@ export interface SourceItem {
 }
 
 const ISO = `YYYY-MM-DD"T"HH24:MI:SS.MS"Z"`;
-const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
+export const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
 
-const selectSource = sql`
+const selectSource = (visible: Visible | null): SQL => sql`
   select s.id, s.name, s.kind, s.identity,
-    (select count(*)::int from branchline.branch b where b.source_id = s.id and b.gone_at is null) as branches,
+    (select count(*)::int from branchline.branch b
+      where b.source_id = s.id and b.gone_at is null and ${seesBranch(visible)}) as branches,
     ${iso(sql`s.listed_at`)} as "listedAt", ${iso(sql`s.held_since`)} as "heldSince", s.code, s.cause, s.next
   from branchline.source s`;
 
 export async function listSources(
   db: Db,
-  { limit, after, filter }: PageQuery<{ name?: Text; kind?: Text }>,
+  { limit, after, filter, visible = null }: PageQuery<{ name?: Text; kind?: Text }>,
 ): Promise<PageOf<SourceItem> | null> {
   if (after !== null && !UUID.test(after)) return null;
   return await page<SourceItem>(
     db,
-    selectSource,
-    [sql`s.removed_at is null`, is(sql`s.name`, filter.name), is(sql`s.kind`, filter.kind)],
+    selectSource(visible),
+    [
+      sql`s.removed_at is null`,
+      seesSource(visible),
+      is(sql`s.name`, filter.name),
+      is(sql`s.kind`, filter.kind),
+    ],
     { limit, after: after === null ? null : sql`s.id > ${after}::uuid`, order: sql`s.id` },
   );
 }
 
 /** By id or name. */
-export async function getSource(db: Db, idOrName: string): Promise<SourceItem | null> {
-  const which = sql`(s.id::text = ${idOrName} or s.name = ${idOrName})`;
-  const found = await page<SourceItem>(db, selectSource, [sql`s.removed_at is null`, which], {
+export async function getSource(
+  db: Db,
+  idOrName: string,
+  visible: Visible | null = null,
+): Promise<SourceItem | null> {
+  const which = sql`(s.id::text = ${idOrName} or s.name = ${idOrName}) and ${seesSource(visible)}`;
+  const found = await page<SourceItem>(db, selectSource(visible), [sql`s.removed_at is null`, which], {
     limit: 1,
     after: null,
     order: sql`s.id::text = ${idOrName} desc, s.id`,
@@ -97,21 +111,23 @@ export interface BranchItem {
   readonly default: boolean;
   readonly protected: boolean;
   readonly state: string;
+  readonly heldUntil: string | null;
+  readonly heldReason: string | null;
   readonly bindings: Partial<Record<BindingState, number>>;
 }
 
-const selectBranch = sql`
+const selectBranch = (visible: Visible | null): SQL => sql`
   select b.id, s.name as source, b.name, b.neon_id as "neonId", b.is_default as "default",
     b.is_protected as "protected", case when b.gone_at is null then b.state else 'gone' end as state,
-    coalesce((
-      select jsonb_object_agg(state, n) from (
-        select state, count(*)::int as n from branchline.binding where branch_id = b.id group by state
-      ) counted), '{}'::jsonb) as bindings
-  from branchline.branch b join branchline.source s on s.id = b.source_id`;
+    case when b.held_until > now() then ${iso(sql`b.held_until`)} end as "heldUntil",
+    case when b.held_until > now() then b.held_reason end as "heldReason",
+    ${countsOf(sql`cn.branch_id = outer_branch.id`, visible)} as bindings
+  from branchline.branch b join branchline.branch outer_branch on outer_branch.id = b.id
+  join branchline.source s on s.id = b.source_id`;
 
 export async function listBranches(
   db: Db,
-  { limit, after, filter }: PageQuery<{ source?: Text; state?: Text; name?: Text }>,
+  { limit, after, filter, visible = null }: PageQuery<{ source?: Text; state?: Text; name?: Text }>,
 ): Promise<PageOf<BranchItem> | null> {
   if (after !== null && !UUID.test(after)) return null;
   const state = filter.state;
@@ -123,14 +139,18 @@ export async function listBranches(
         : sql`b.gone_at is null and b.state = ${state}`;
   return await page<BranchItem>(
     db,
-    selectBranch,
-    [is(sql`s.name`, filter.source), is(sql`b.name`, filter.name), states],
+    selectBranch(visible),
+    [seesBranch(visible), is(sql`s.name`, filter.source), is(sql`b.name`, filter.name), states],
     { limit, after: after === null ? null : sql`b.id > ${after}::uuid`, order: sql`b.id` },
   );
 }
 
-export async function getBranch(db: Db, id: string): Promise<BranchItem | null> {
-  const found = await page<BranchItem>(db, selectBranch, [sql`b.id = ${id}`], {
+export async function getBranch(
+  db: Db,
+  id: string,
+  visible: Visible | null = null,
+): Promise<BranchItem | null> {
+  const found = await page<BranchItem>(db, selectBranch(visible), [sql`b.id = ${id}`, seesBranch(visible)], {
     limit: 1,
     after: null,
     order: sql`b.id`,
@@ -187,13 +207,14 @@ export interface BindingFilter {
 
 export async function listBindings(
   db: Db,
-  { limit, after, filter }: PageQuery<BindingFilter>,
+  { limit, after, filter, visible = null }: PageQuery<BindingFilter>,
 ): Promise<PageOf<BindingItem> | null> {
   if (after !== null && !UUID.test(after)) return null;
   return await page<BindingItem>(
     db,
     selectBinding,
     [
+      seesBinding(visible),
       is(sql`s.name`, filter.source),
       is(sql`r.name`, filter.rule),
       is(sql`d.name`, filter.destination),
@@ -205,8 +226,12 @@ export async function listBindings(
   );
 }
 
-export async function getBinding(db: Db, id: string): Promise<BindingItem | null> {
-  const found = await page<BindingItem>(db, selectBinding, [sql`n.id = ${id}`], {
+export async function getBinding(
+  db: Db,
+  id: string,
+  visible: Visible | null = null,
+): Promise<BindingItem | null> {
+  const found = await page<BindingItem>(db, selectBinding, [sql`n.id = ${id}`, seesBinding(visible)], {
     limit: 1,
     after: null,
     order: sql`n.id`,
@@ -214,7 +239,7 @@ export async function getBinding(db: Db, id: string): Promise<BindingItem | null
   return found.items[0] ?? null;
 }
 
-const isBranch = (branch: Text): SQL | null =>
+export const isBranch = (branch: Text): SQL | null =>
   branch === undefined ? null : sql`(b.id::text = ${branch} or b.name = ${branch})`;
 
 /** How many bindings are in each state, for the gauges. */
@@ -236,11 +261,13 @@ export interface EventItem {
   readonly receivedAt: string;
   readonly outcome: EventOutcome;
   readonly reason: string | null;
+  readonly processedAt: string | null;
 }
 
 const selectEvent = sql`
   select e.id::text as id, e.origin, e.kind, s.name as source, coalesce(b.name, e.subject->>'branch') as branch,
-    ${iso(sql`e.received_at`)} as "receivedAt", e.outcome, e.reason
+    ${iso(sql`e.received_at`)} as "receivedAt", e.outcome, e.reason,
+    ${iso(sql`e.processed_at`)} as "processedAt"
   from branchline.event e
   left join branchline.source s on s.id = e.source_id
   left join branchline.branch b on b.id = e.branch_id`;
@@ -254,13 +281,14 @@ export interface EventFilter {
 
 export async function listEvents(
   db: Db,
-  { limit, after, filter }: PageQuery<EventFilter>,
+  { limit, after, filter, visible = null }: PageQuery<EventFilter>,
 ): Promise<PageOf<EventItem> | null> {
   if (after !== null && !/^\d{1,15}$/.test(after)) return null;
   return await page<EventItem>(
     db,
     selectEvent,
     [
+      seesEvent(visible),
       is(sql`e.origin`, filter.origin),
       is(sql`s.name`, filter.source),
       isBranch(filter.branch),
@@ -270,8 +298,12 @@ export async function listEvents(
   );
 }
 
-export async function getEvent(db: Db, id: string): Promise<EventItem | null> {
-  const found = await page<EventItem>(db, selectEvent, [sql`e.id = ${id}::bigint`], {
+export async function getEvent(
+  db: Db,
+  id: string,
+  visible: Visible | null = null,
+): Promise<EventItem | null> {
+  const found = await page<EventItem>(db, selectEvent, [sql`e.id = ${id}::bigint`, seesEvent(visible)], {
     limit: 1,
     after: null,
     order: sql`e.id`,

@@ -52,16 +52,21 @@ const table = (kind: WorkKind): SQL => sql.raw(`branchline.${kind}`);
 /** Makes rows due at once (or after `delayMs`), also while someone works on them. */
 export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], delayMs = 0): Promise<void> {
   if (ids.length === 0) return;
+  await db.execute(makingDue(kind, sql`${sql.param([...ids])}::uuid[]`, delayMs));
+}
+
+/** The statement that does it, with the rows as an expression: an array of ids. */
+export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0): SQL {
   // Ordered, so that two callers with the same rows cannot deadlock. And no stronger than the update itself: whoever
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
-  await db.execute(sql`
+  return sql`
     with locked as (
-      select id from ${table(kind)} where id = any(${sql.param([...ids])}::uuid[]) order by id for no key update
+      select id from ${table(kind)} where id = any(${ids}) order by id for no key update
     )
     update ${table(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
       revision = t.revision + 1
-    from locked where t.id = locked.id`);
+    from locked where t.id = locked.id`;
 }
 
 /**

@@ -2,16 +2,16 @@
 import { type Drift, drifted, needsContents } from "./drift.ts";
 import { SyncError } from "./errors.ts";
 import type { Observation } from "./ports.ts";
-import type { PushBinding, PushInput, PushPorts } from "./push.ts";
+import type { PushBinding, PushInput, ReadPorts } from "./push.ts";
 
 /** Before anything else: what is seen in another account says nothing about the one that is meant. */
-export async function look(input: PushInput, ports: PushPorts): Promise<Observation> {
+export async function look(input: PushInput, ports: ReadPorts): Promise<Observation> {
   ports.step?.("check");
   await ports.check();
   return await observe(input, ports);
 }
 
-async function observe(input: PushInput, ports: PushPorts): Promise<Observation> {
+async function observe(input: PushInput, ports: ReadPorts): Promise<Observation> {
   ports.step?.("observe");
   const compare = new Set(input.bindings.flatMap((binding) => binding.handed?.names ?? []));
   const look = async (contents: boolean): Promise<Observation> => {

@@ -5,7 +5,7 @@ import { loginFingerprint, material } from "./material.ts";
 import type { LoginMaterial } from "./model.ts";
 import type { Wish } from "./plan.ts";
 import type { BranchReading } from "./ports.ts";
-import type { BindingOutcome, PushBinding, PushInput, PushPorts } from "./push.ts";
+import type { BindingOutcome, PushBinding, PushInput, ReadPorts } from "./push.ts";
 import { agrees } from "./reconcile.ts";
 import { render } from "./render.ts";
 import { onReplica, replicasNamed } from "./variables.ts";
@@ -20,7 +20,7 @@ export interface Prepared {
 /** Read, render, gate and prove, each binding by itself: one that fails holds up none of the others. */
 export async function prepare(
   input: PushInput,
-  ports: PushPorts,
+  ports: ReadPorts,
   due: readonly PushBinding[],
   outcomes: Map<string, BindingOutcome>,
 ): Promise<Prepared[]> {
@@ -99,7 +99,7 @@ function pass(binding: PushBinding): string | null {
 async function prove(
   binding: PushBinding,
   logins: ReadonlyMap<string, LoginMaterial>,
-  ports: PushPorts,
+  ports: ReadPorts,
 ): Promise<void> {
   if (binding.rule.proof === "never") return;
   ports.step?.("prove");

@@ -29,6 +29,8 @@ import { type Prepared, prepare } from "./prepare.ts";
 export interface PushLogin extends LoginWanted {
   readonly id: string;
   readonly fingerprint: Fingerprint;
+  /** Of the fingerprint, for the record; absent: nobody asks. */
+  readonly generation?: number;
   /** Somebody has logged in with exactly this fingerprint, pooled and direct. */
   readonly proven: boolean;
 }
@@ -87,6 +89,9 @@ export interface PushPorts {
   step?(name: StepName): void;
 }
 
+/** What is needed until the first write: a plan asks for no more. */
+export type ReadPorts = Omit<PushPorts, "claim">;
+
 export const STEPS = [
   "check",
   "observe",
@@ -127,11 +132,19 @@ export interface PushOutcome {
   readonly reference: string | null | undefined;
 }
 
-/** Throws what concerns the whole place (check, observe, claim); what concerns a binding is in the outcome. */
-export async function push(input: PushInput, ports: PushPorts): Promise<PushOutcome> {
+/** What is to be done at a place, and why not. Nothing has been written anywhere. */
+export interface Decision {
+  readonly seen: Observation;
+  readonly prepared: readonly Prepared[];
+  readonly plan: Plan;
+  /** Of those for whom it is over already. */
+  readonly outcomes: Map<string, BindingOutcome>;
+}
+
+/** The way of a push until the first write, and all that a plan does. Throws what concerns the whole place. */
+export async function decide(input: PushInput, ports: ReadPorts): Promise<Decision> {
   const outcomes = new Map<string, BindingOutcome>();
-  const seen = await look(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
-  if (seen instanceof SyncError) return withoutTarget(input, seen);
+  const seen = await look(input, ports);
   const due = input.bindings.filter((binding) => {
     const drift = onlyReported(input, binding, seen);
     if (drift.length > 0) outcomes.set(binding.id, { kind: "drifted", drift });
@@ -146,6 +159,14 @@ export async function push(input: PushInput, ports: PushPorts): Promise<PushOutc
       outcomes.set(skip.bindingId, { kind: "failed", error: refusal(planned, skip.bindingId) });
     }
   }
+  return { seen, prepared, plan: planned, outcomes };
+}
+
+/** Throws what concerns the whole place (check, observe, claim); what concerns a binding is in the outcome. */
+export async function push(input: PushInput, ports: PushPorts): Promise<PushOutcome> {
+  const decided = await decide(input, ports).catch((thrown: unknown) => missingTarget(input, thrown));
+  if (decided instanceof SyncError) return withoutTarget(input, decided);
+  const { seen, prepared, plan: planned, outcomes } = decided;
   const guarded = await guard(input, ports, planned, outcomes);
   const applied = await apply(input, ports, guarded, seen);
   settle(prepared, planned, applied, outcomes);

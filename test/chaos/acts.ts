@@ -19,6 +19,13 @@ export type WorldAct =
       readonly hook: Hook;
     }
   | { readonly kind: "rotate"; readonly branch: string; readonly roles: readonly Role[]; readonly hook: Hook }
+  /** At the worst moment: as soon as somebody has read a password of the branch for the `reads`-th time from now. */
+  | {
+      readonly kind: "rotate-after-read" | "delete-after-read";
+      readonly branch: string;
+      readonly reads: number;
+      readonly hook: Hook;
+    }
   | { readonly kind: "sql-password"; readonly branch: string; readonly role: Role };
 
 export type Role = "shop_app" | "shop_owner";
@@ -49,6 +56,8 @@ export type VendorAct =
 export type ProcessAct =
   | { readonly kind: "kill" | "term"; readonly process: string; readonly downMs: number }
   | { readonly kind: "freeze"; readonly process: string; readonly forMs: number }
+  /** Its wall clock is off by so much from now on, also after a restart. */
+  | { readonly kind: "clock"; readonly process: string; readonly offMs: number }
   | { readonly kind: "postgres-kill"; readonly downMs: number }
   | { readonly kind: "postgres-freeze"; readonly forMs: number; readonly whole: boolean }
   | { readonly kind: "postgres-cut"; readonly which: "listen" | "any"; readonly share: number }
@@ -66,7 +75,16 @@ export interface Planned {
   readonly act: Act;
 }
 
-const WORLD: readonly string[] = ["create", "delete", "expire", "recreate", "rotate", "sql-password"];
+const AFTER_READ: readonly string[] = ["rotate-after-read", "delete-after-read"];
+const WORLD: readonly string[] = [
+  "create",
+  "delete",
+  "expire",
+  "recreate",
+  "rotate",
+  "sql-password",
+  ...AFTER_READ,
+];
 const VENDOR: readonly string[] = [
   "fault",
   "outage",
@@ -80,6 +98,43 @@ const VENDOR: readonly string[] = [
 
 export const isWorldAct = (act: Act): act is WorldAct => WORLD.includes(act.kind);
 export const isVendorAct = (act: Act): act is VendorAct => VENDOR.includes(act.kind);
+
+/** Under which names an act counts as faults: none for what the world does on a good day. */
+export function faultsIn(act: Act): readonly string[] {
+  if (isWorldAct(act)) {
+    const hook = "hook" in act && act.hook !== "once" ? [`webhook ${act.hook}`] : [];
+    if (act.kind === "recreate" && act.hook !== "lost") hook.push("webhook reordered");
+    return AFTER_READ.includes(act.kind) ? [...hook, act.kind] : hook;
+  }
+  switch (act.kind) {
+    case "fault":
+      return [`vendor ${act.fault.kind === "status" ? statusOf(act.fault) : act.fault.kind}`];
+    case "outage":
+      return [`outage ${act.fault.kind}`];
+    case "lie":
+      return [`list ${act.how}`];
+    case "kill":
+    case "term":
+    case "freeze":
+    case "clock":
+      return [`${act.kind} ${act.process.replace(/-\d+$/, "")}`];
+    case "postgres-cut":
+      return [`${act.kind} ${act.which}`];
+    case "foreign":
+      return [`${act.kind} ${act.what}`];
+    case "forge":
+      return [`webhook forged: ${act.how}`];
+    default:
+      return [act.kind];
+  }
+}
+
+const statusOf = ({ status = 500, retryAfter }: Fault): string =>
+  status !== 429
+    ? String(status)
+    : retryAfter === undefined
+      ? "429 without Retry-After"
+      : "429 with Retry-After";
 
 /** One line for people: `fault vault die-after-applying x1`. */
 export function tell(act: Act): string {

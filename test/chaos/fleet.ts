@@ -1,6 +1,6 @@
 /** The processes of Branchline: started, killed, frozen and started again, with everything they say kept in files. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, type WriteStream } from "node:fs";
+import { createWriteStream, type WriteStream, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as pause } from "node:timers/promises";
@@ -23,6 +23,7 @@ export interface FleetEvents {
 /** Told in the words of services/cli/serve.ts. */
 const UP = "branchline is up";
 const LAST_WORDS = /^Node\.js v\d/;
+const CLOCK = new URL("./clock.js", import.meta.url).href;
 const STOP_MS = 20_000;
 const AGAIN_MS = 400;
 
@@ -33,7 +34,8 @@ export class Fleet {
   constructor(members: readonly Member[], folder: string, events: FleetEvents) {
     for (const member of members) {
       const log = createWriteStream(join(folder, `${member.name}.log`), { flags: "a" });
-      this.#members.set(member.name, new Running(member, log, events));
+      const clock = join(folder, `${member.name}.clock`);
+      this.#members.set(member.name, new Running(member, { log, clock }, events));
     }
   }
 
@@ -60,6 +62,11 @@ export class Fleet {
 
   thaw(name: string): boolean {
     return this.#of(name).signal("SIGCONT");
+  }
+
+  /** Its wall clock is off by so much at once, and after each start. */
+  setClock(name: string, offMs: number): boolean {
+    return this.#of(name).setClock(offMs);
   }
 
   thawAll(): void {
@@ -106,6 +113,7 @@ class Running {
   readonly bursts = new Map<string, Burst>();
   readonly #member: Member;
   readonly #log: WriteStream;
+  readonly #clock: string;
   readonly #events: FleetEvents;
   #child: ChildProcess | null = null;
   /** Node itself said its last words: nobody caught something. */
@@ -115,17 +123,23 @@ class Running {
   #stopped = false;
   #again: NodeJS.Timeout | undefined;
 
-  constructor(member: Member, log: WriteStream, events: FleetEvents) {
+  constructor(
+    member: Member,
+    { log, clock }: { readonly log: WriteStream; readonly clock: string },
+    events: FleetEvents,
+  ) {
     this.name = member.name;
     this.#member = member;
     this.#log = log;
+    this.#clock = clock;
     this.#events = events;
   }
 
   start(): void {
     if (this.#stopped || this.#child !== null) return;
     const { file, args, environment } = this.#member;
-    const child = spawn(process.execPath, [file, ...args], {
+    const clock = `${CLOCK}?file=${encodeURIComponent(this.#clock)}`;
+    const child = spawn(process.execPath, ["--import", clock, file, ...args], {
       env: { PATH: process.env["PATH"] ?? "", ...environment },
       stdio: ["ignore", "pipe", "pipe"],
     });
@@ -166,6 +180,13 @@ class Running {
 
   signal(signal: "SIGSTOP" | "SIGCONT"): boolean {
     return this.#child?.kill(signal) ?? false;
+  }
+
+  setClock(offMs: number): boolean {
+    writeFileSync(this.#clock, String(offMs));
+    // Before it is up nobody in it listens to the signal, and it reads the file anyway.
+    if (this.up) this.#child?.kill("SIGUSR2");
+    return true;
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,7 @@
-/** Stands before the stand-in of Neon and now and then shows a list of branches that is not the whole truth. */
+/**
+ * Stands before the stand-in of Neon: now and then shows a list of branches that is not the whole truth, and knows the
+ * moment when somebody has read a password and not yet done anything with it.
+ */
 import { createServer, type IncomingMessage, request, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 
@@ -7,6 +10,8 @@ export type Lie = "truncated" | "empty" | "stale";
 export interface Liar {
   readonly url: string;
   tell(lie: Lie, times: number): void;
+  /** Calls once, when a password of this branch has been read for the `reads`-th time from now. */
+  lieInWait(branchId: string, reads: number, strike: () => void): void;
   /** Only the truth from now on. */
   repent(): void;
   close(): Promise<void>;
@@ -17,6 +22,7 @@ interface List {
   readonly pagination?: object;
 }
 
+const REVEAL = /\/branches\/([^/]+)\/roles\/[^/]+\/reveal_password$/;
 const LIST = /\/projects\/[^/]+\/branches(\?|$)/;
 /** How old a stale list is at most. */
 const STALE_MS = 5_000;
@@ -24,6 +30,13 @@ const STALE_MS = 5_000;
 export async function startLiar(upstream: string): Promise<Liar> {
   let armed: { lie: Lie; times: number }[] = [];
   let seen: { at: number; list: List }[] = [];
+  let waiting: { branchId: string; reads: number; strike: () => void }[] = [];
+  const read = (branchId: string): void => {
+    const mine = waiting.filter((one) => one.branchId === branchId);
+    for (const one of mine) one.reads -= 1;
+    waiting = waiting.filter(({ reads }) => reads > 0);
+    for (const { reads, strike } of mine) if (reads <= 0) strike();
+  };
   const next = (): Lie | null => {
     const [first] = armed;
     if (first === undefined) return null;
@@ -50,6 +63,8 @@ export async function startLiar(upstream: string): Promise<Liar> {
       if (!isList || answer.statusCode !== 200) {
         outgoing.writeHead(answer.statusCode ?? 502, answer.headers);
         answer.pipe(outgoing);
+        const [, branchId] = REVEAL.exec(url) ?? [];
+        if (branchId !== undefined && answer.statusCode === 200) answer.on("end", () => read(branchId));
         answer.on("error", () => outgoing.destroy());
         return;
       }
@@ -70,8 +85,10 @@ export async function startLiar(upstream: string): Promise<Liar> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     tell: (lie, times) => void armed.push({ lie, times }),
+    lieInWait: (branchId, reads, strike) => void waiting.push({ branchId, reads, strike }),
     repent: () => {
       armed = [];
+      waiting = [];
     },
     close: () =>
       new Promise<void>((resolve) => {

@@ -1,7 +1,7 @@
 /**
  * `npm run chaos -- --seed N --minutes M [--json]`: real processes on a real PostgreSQL, vendors that misbehave, and a
  * witness. Prints what happened in words, or with `--json` one object `{ seed, minutes, faults, pushes, violations }`.
- * Exit code 1 if a promise was broken.
+ * Exit code 1 if a promise was broken; 70 if the run itself could not be made, and then nothing is known.
  *
  * `--redis`: the queue in a Redis of its own. `--quick`: settings of seconds. `--plan`: only print the schedule.
  * `--no-computes`: no databases behind the branches, and no proof. `--keep`: leave the logs. `--follow`: tell what is done
@@ -45,7 +45,8 @@ const options = {
 };
 
 if (flags.plan) {
-  const processes = ["worker-1", "worker-2", "worker-3", "api-1", "api-2"];
+  const named = (role: string, count: number) => Array.from({ length: count }, (_, n) => `${role}-${n + 1}`);
+  const processes = [...named("worker", options.workers), ...named("api", options.apis)];
   const forMs = options.minutes * 60_000;
   const plan = schedule({
     ...options,
@@ -66,6 +67,14 @@ if (flags.redis && redisVersion() === null) {
 
 const say = flags.json ? () => {} : (line: string) => void process.stderr.write(`${line}\n`);
 const { computes, redis, quick, keep, follow } = flags;
-const report = await run({ ...options, computes, redis, quick, keep, follow, say });
+const interrupt = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => interrupt.abort());
+const report = await run({ ...options, computes, redis, quick, keep, follow, say }, interrupt.signal).catch(
+  (error: unknown): never => {
+    // Nothing was found out: neither 0 nor 1.
+    process.stderr.write(`chaos: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.exit(interrupt.signal.aborted ? 130 : 70);
+  },
+);
 process.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : inWords(report));
 process.exit(report.violations.length === 0 ? 0 : 1);

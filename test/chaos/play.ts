@@ -17,6 +17,8 @@ export interface Stage {
   readonly note: (what: string) => void;
 }
 
+const CUT_MS = 1_000;
+
 export interface Player {
   /** Resolves with whether there was anything to do it to; what takes time goes on by itself. */
   perform(act: Act): Promise<boolean>;
@@ -55,7 +57,15 @@ export function createPlayer(stage: Stage): Player {
     return true;
   };
 
-  const toProcess = (act: ProcessAct): boolean => {
+  /** Whether anybody was there to be cut off; who takes too long to answer is busy with another fault. */
+  const cut = async (which: "listen" | "any", share: number): Promise<boolean> => {
+    const counted = database.cut(which, share).catch(() => 0);
+    const count = await Promise.race([counted, pause(CUT_MS, 0, { ref: false })]);
+    note(`${count} sessions cut`);
+    return count > 0;
+  };
+
+  const toProcess = (act: ProcessAct): boolean | Promise<boolean> => {
     switch (act.kind) {
       case "kill":
         return !broken.has(act.process) && fleet.kill(act.process, act.downMs);
@@ -71,6 +81,8 @@ export function createPlayer(stage: Stage): Player {
           () => fleet.thaw(process),
         );
       }
+      case "clock":
+        return fleet.setClock(act.process, act.offMs);
       case "postgres-kill":
         return breakFor(
           "postgres",
@@ -86,12 +98,7 @@ export function createPlayer(stage: Stage): Player {
           () => database.thaw(),
         );
       case "postgres-cut":
-        if (broken.has("postgres")) return false;
-        database.cut(act.which, act.share).then(
-          (count) => note(`${count} sessions cut`),
-          () => undefined,
-        );
-        return true;
+        return !broken.has("postgres") && cut(act.which, act.share);
       case "postgres-crowd": {
         let leave = async (): Promise<void> => {};
         return breakFor(
@@ -119,7 +126,7 @@ export function createPlayer(stage: Stage): Player {
 
   return {
     async perform(act) {
-      const done = isWorldAct(act) || isVendorAct(act) ? await vendors.act(act) : toProcess(act);
+      const done = isWorldAct(act) || isVendorAct(act) ? await vendors.act(act) : await toProcess(act);
       note(done ? tell(act) : `(not possible now: ${tell(act)})`);
       if (done && isWorldAct(act)) hooks.announce(act);
       return done;

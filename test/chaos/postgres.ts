@@ -30,6 +30,9 @@ export interface Database {
   stop(): Promise<void>;
 }
 
+/** Of a row in pg_stat_activity: the last thing that was said there is LISTEN, maybe below a comment. */
+export const LISTENS = "query ~* '(^|\\n)\\s*listen\\s'";
+
 const NAME = "branchline";
 const SETTINGS = { max_connections: "140" };
 
@@ -81,7 +84,7 @@ export async function startDatabase(folder: string): Promise<Database> {
     thaw: () => signalAll("SIGCONT", true),
     cut: async (which, share) =>
       await once(async (client) => {
-        const listening = which === "listen" ? "and query ilike 'listen%'" : "";
+        const listening = which === "listen" ? `and ${LISTENS}` : "";
         const { rowCount } = await client.query(
           `select pg_terminate_backend(pid) from pg_stat_activity
            where datname = current_database() and pid <> pg_backend_pid() and random() < $1 ${listening}`,

@@ -10,6 +10,31 @@ export interface Random {
   weighted<K extends string>(weights: Readonly<Record<K, number>>): K;
 }
 
+/**
+ * Deals the keys like cards, each as often as its weight says and at least once; when all are dealt they are shuffled
+ * anew. What is rare by its weight comes in every run of some length, too. A key of weight 0 is not in the deck.
+ */
+export function deckOf<K extends string>(weights: Readonly<Record<K, number>>): (random: Random) => K {
+  const entries = Object.entries(weights) as [K, number][];
+  const cards = entries.flatMap(([key, weight]) =>
+    weight === 0 ? [] : Array.from({ length: Math.max(1, Math.round(weight)) }, () => key),
+  );
+  let left: K[] = [];
+  return (random) => {
+    if (left.length === 0) left = shuffled(cards, random);
+    const card = left.pop();
+    if (card === undefined) throw new Error("no cards");
+    return card;
+  };
+}
+
+function shuffled<T>(list: readonly T[], random: Random): T[] {
+  const rest = [...list];
+  const order: T[] = [];
+  while (rest.length > 0) order.push(...rest.splice(random.int(0, rest.length - 1), 1));
+  return order;
+}
+
 /** mulberry32: 32 bits of state, the same on every machine. */
 export function createRandom(seed: number): Random {
   let state = seed >>> 0;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { packageRoot } from "../../services/paths.ts";
-import { isWorldAct } from "./acts.ts";
+import { faultsIn } from "./acts.ts";
 import {
   type BindingAtRest,
   bindingsOf,
@@ -50,19 +50,25 @@ const LEASE_MS = 30_000;
  * and a sweep of a minute.
  */
 const PATIENCE_MS = { real: 7 * 60_000, quick: 60_000 } as const;
+/** Before the first fault nothing is promised but that it comes up; a machine may be busy with other things. */
+const BEGIN_MS = 3 * 60_000;
 const LOOK_MS = 100;
 /** It must stay so, too. */
 const STAY_MS = 1_500;
 /** Lines of one message from one process within five seconds. */
 const MOST_NOISE = 100;
 
-export async function run(options: RunOptions): Promise<Report> {
+/** `interrupted`: ends everything that was started, and rejects. */
+export async function run(options: RunOptions, interrupted: AbortSignal): Promise<Report> {
   const closing: (() => Promise<unknown> | unknown)[] = [];
   const close = async (): Promise<void> => {
     for (const end of closing.splice(0).reverse()) await end();
   };
   try {
-    return await play(options, (end) => void closing.push(end));
+    const stopped = new Promise<never>((_, reject) => {
+      interrupted.addEventListener("abort", () => reject(new Error("interrupted")), { once: true });
+    });
+    return await Promise.race([play(options, (end) => void closing.push(end)), stopped]);
   } finally {
     await close();
   }
@@ -94,7 +100,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
   });
 
   for (const branch of PERMANENT) await player.perform({ kind: "create", branch, hook: "once" });
-  const begun = await settle(vendors, database, PATIENCE_MS.quick);
+  const begun = await settle(vendors, database, BEGIN_MS);
   if (!begun.settled) throw new Error(`nothing was at rest before the first fault: ${tellRest(begun)}`);
   say(`Up and at rest after ${(begun.ms / 1000).toFixed(1)} s. Faults begin.`);
 
@@ -196,7 +202,8 @@ async function perform(
   for (const { atMs, act } of plan) {
     await pause(Math.max(0, startedAt + atMs - Date.now()));
     const done = await player.perform(act);
-    if (done && !isWorldAct(act)) kinds[act.kind] = (kinds[act.kind] ?? 0) + 1;
+    if (!done) continue;
+    for (const kind of faultsIn(act)) kinds[kind] = (kinds[kind] ?? 0) + 1;
   }
   return kinds;
 }

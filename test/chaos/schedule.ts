@@ -13,7 +13,7 @@ import {
   VENDORS,
   type VendorName,
 } from "./acts.ts";
-import { createRandom, type Random } from "./random.ts";
+import { createRandom, deckOf, type Random } from "./random.ts";
 
 /** Live from before the beginning to the end. */
 export const STABLE = ["p0", "p1"] as const;
@@ -62,10 +62,18 @@ function fill({ forMs }: ScheduleOptions, random: Random, meanMs: number, draw: 
 
 function worldActs(): Draw {
   const alive = new Set<string>();
+  const nextHook = deckOf<Hook>({ once: 5, twice: 2, late: 1, lost: 3 });
+  const nextKind = deckOf({
+    ...{ create: 6, delete: 2, expire: 1, recreate: 3, rotate: 9 },
+    ...{ "rotate-after-read": 2, "delete-after-read": 1 },
+  });
   return (random) => {
-    const hook = random.weighted<Hook>({ once: 5, twice: 2, late: 1, lost: 3 });
-    const kind = random.weighted({ create: 4, delete: 1, expire: 0.3, recreate: 2, rotate: 6 });
+    const hook = nextHook(random);
+    const kind = nextKind(random);
     if (kind === "rotate") return rotation(random, [...PERMANENT, ...alive, "main"], hook);
+    if (kind === "rotate-after-read") {
+      return { kind, branch: random.pick([...STABLE, ...alive]), reads: random.int(1, MOST_READS), hook };
+    }
     const branch = random.pick(CHURNING);
     if (!alive.has(branch)) {
       alive.add(branch);
@@ -73,9 +81,14 @@ function worldActs(): Draw {
     }
     if (kind === "create") return rotation(random, [branch], hook);
     if (kind !== "recreate") alive.delete(branch);
-    return { kind, branch, hook };
+    return kind === "delete-after-read"
+      ? { kind, branch, reads: random.int(1, MOST_READS), hook }
+      : { kind, branch, hook };
   };
 }
+
+/** The first readings after a rotation are those of a reconcile, the next those of pushes. */
+const MOST_READS = 5;
 
 function rotation(random: Random, among: readonly string[], hook: Hook): Act {
   const roles = random.pick<readonly Role[]>([["shop_app"], ["shop_owner"], ["shop_app", "shop_owner"]]);
@@ -105,36 +118,47 @@ function foreignActs(): Draw {
 
 function faultActs(options: ScheduleOptions): Draw {
   const { redis, quick } = options;
-  const weights = {
-    fault: 14,
+  const nextKind = deckOf({
+    fault: 16,
     outage: 2,
     lie: 2,
-    seal: 0.7,
-    throttle: 0.7,
+    seal: 1,
+    throttle: 1,
     "aws-refusal": 1,
-    "github-key": 0.7,
+    "github-key": 1,
     kill: 5,
     freeze: 3,
     term: 1,
-    "postgres-kill": 0.8,
-    "postgres-freeze": 0.8,
-    "postgres-cut": 2.5,
-    "postgres-crowd": 0.7,
+    clock: 2,
+    "postgres-kill": 1,
+    "postgres-freeze": 1,
+    "postgres-cut": 3,
+    "postgres-crowd": 1,
     "redis-kill": redis ? 1 : 0,
     "redis-freeze": redis ? 1 : 0,
-    "redis-flush": redis ? 1.5 : 0,
-    forge: 2,
-  };
+    "redis-flush": redis ? 2 : 0,
+    forge: 3,
+  });
+  const nextFault = vendorFaults(quick);
+  const nextLie = deckOf({ truncated: 1, empty: 1, stale: 1 });
+  const nextForgery = deckOf({ signature: 1, nonsense: 1, "replayed-body": 1 });
+  const nextCut = deckOf({ listen: 2, any: 1 });
+  const [workers, apis] = ["worker", "api"].map((role) =>
+    options.processes.filter((name) => name.startsWith(role)),
+  );
+  const nextRole = deckOf({ worker: 3, api: 2 });
+  const someProcess = (random: Random): string =>
+    random.pick((nextRole(random) === "worker" ? workers : apis) ?? options.processes);
   let longFreezes = 0;
   return (random) => {
-    const kind = random.weighted(weights);
+    const kind = nextKind(random);
     switch (kind) {
       case "fault":
-        return { kind, ...vendorFault(random, quick) };
+        return { kind, ...nextFault(random) };
       case "outage":
         return { kind, vendor: random.pick(VENDORS), ...outage(random, quick) };
       case "lie":
-        return { kind, how: random.pick(["truncated", "empty", "stale"] as const), times: random.int(1, 4) };
+        return { kind, how: nextLie(random), times: random.int(1, 4) };
       case "seal":
         return { kind, forMs: random.int(300, quick ? 1_500 : 5_000) };
       case "throttle":
@@ -145,7 +169,12 @@ function faultActs(options: ScheduleOptions): Draw {
         return { kind, branch: random.pick([...STABLE, ...CHURNING]) };
       case "kill":
       case "term":
-        return { kind, process: random.pick(options.processes), downMs: random.int(50, 1_500) };
+        return { kind, process: someProcess(random), downMs: random.int(50, 1_500) };
+      case "clock": {
+        // Further off than five minutes no process starts.
+        const offMs = random.int(500, 4 * 60_000) * (random.chance(0.5) ? 1 : -1);
+        return { kind, process: someProcess(random), offMs };
+      }
       case "freeze": {
         // Now and then longer than a lease, so that the sleeper wakes up as somebody who has lost it.
         const long = random.chance(0.3) && longFreezes < 3;
@@ -153,14 +182,14 @@ function faultActs(options: ScheduleOptions): Draw {
         const forMs = long
           ? options.leaseMs + random.int(1_000, 6_000)
           : random.int(300, quick ? 1_500 : 5_000);
-        return { kind, process: random.pick(options.processes), forMs };
+        return { kind, process: someProcess(random), forMs };
       }
       case "postgres-kill":
         return { kind, downMs: random.int(50, quick ? 600 : 3_000) };
       case "postgres-freeze":
         return { kind, forMs: random.int(500, quick ? 1_500 : 8_000), whole: random.chance(0.7) };
       case "postgres-cut":
-        return { kind, which: random.chance(0.5) ? "listen" : "any", share: random.pick([0.2, 0.5, 1]) };
+        return { kind, which: nextCut(random), share: random.pick([0.2, 0.5, 1]) };
       case "postgres-crowd":
         return { kind, forMs: random.int(500, quick ? 1_500 : 6_000) };
       case "redis-kill":
@@ -170,7 +199,7 @@ function faultActs(options: ScheduleOptions): Draw {
       case "redis-flush":
         return { kind };
       case "forge":
-        return { kind, how: random.pick(["signature", "nonsense", "replayed-body"] as const) };
+        return { kind, how: nextForgery(random) };
     }
   };
 }
@@ -184,22 +213,34 @@ const WRITES: Readonly<Record<VendorName, Pick<Fault, "method" | "path" | "opera
   vault: { method: "POST", path: "/data/" },
 };
 
-function vendorFault(random: Random, quick: boolean): { vendor: VendorName; fault: Fault } {
-  const vendor = random.pick(VENDORS);
-  const where = random.chance(0.6) ? WRITES[vendor] : {};
-  const times = random.int(1, 3);
-  const kind = random.weighted({
-    "die-after-applying": 4,
+function vendorFaults(quick: boolean): (random: Random) => { vendor: VendorName; fault: Fault } {
+  const nextKind = deckOf({
+    "die-after-applying": 3,
+    "hang-after-applying": quick ? 0 : 1,
     "fail-after-applying": 3,
-    status: 4,
+    status: 5,
     reset: 2,
     latency: 3,
     drip: 1,
     hang: quick ? 0 : 1,
   });
+  const nextStatus = deckOf({ "500": 1, "502": 1, "503": 1, "429 with": 1, "429 without": quick ? 0 : 1 });
+  return (random) => vendorFault(random, nextKind(random), () => nextStatus(random), quick);
+}
+
+function vendorFault(
+  random: Random,
+  kind: Fault["kind"],
+  nextStatus: () => string,
+  quick: boolean,
+): { vendor: VendorName; fault: Fault } {
+  const vendor = random.pick(VENDORS);
+  const where = random.chance(0.6) ? WRITES[vendor] : {};
+  // What never answers costs a deadline each time.
+  const times = kind.startsWith("hang") ? 1 : random.int(1, 3);
   switch (kind) {
     case "status":
-      return { vendor, fault: { ...where, times, kind, ...badStatus(random, quick) } };
+      return { vendor, fault: { ...where, times, kind, ...badStatus(random, nextStatus()) } };
     case "fail-after-applying":
       return { vendor, fault: { ...where, times, kind, status: random.pick([500, 502, 504]) } };
     case "latency":
@@ -212,11 +253,10 @@ function vendorFault(random: Random, quick: boolean): { vendor: VendorName; faul
 }
 
 /** A vendor that asks to slow down and does not say for how long is left alone for a minute. */
-function badStatus(random: Random, quick: boolean): Pick<Fault, "status" | "retryAfter"> {
-  const status = random.pick([500, 503, 502, 429, 429]);
-  return random.chance(0.5) || (quick && status === 429)
-    ? { status, retryAfter: String(random.int(1, 3)) }
-    : { status };
+function badStatus(random: Random, which: string): Pick<Fault, "status" | "retryAfter"> {
+  const status = Number.parseInt(which, 10);
+  const told = status === 429 ? which.endsWith("with") : random.chance(0.5);
+  return told ? { status, retryAfter: String(random.int(1, 3)) } : { status };
 }
 
 function outage(random: Random, quick: boolean): { fault: Fault; forMs: number } {

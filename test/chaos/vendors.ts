@@ -10,6 +10,7 @@ import { Foreigners } from "./foreign.ts";
 import { PROJECT, REPOSITORY } from "./holdings.ts";
 import { type Liar, startLiar } from "./lies.ts";
 import { FOREIGN } from "./schedule.ts";
+import { ROLES } from "./truth.ts";
 import { type Breach, type Change, type Difference, Witness } from "./witness.ts";
 
 export interface Opened {
@@ -43,6 +44,10 @@ export interface Calls {
 
 /** While one runs, the old password of a reset still opens the branch. */
 const OPERATION_MS = 100;
+/** Nobody has read the password meanwhile: it happens all the same. */
+const READ_MS = 3_000;
+
+type InWait = (branchId: string, reads: number, strike: () => void) => void;
 
 function createCalls(): Calls {
   let sandbox: Sandbox | undefined;
@@ -51,6 +56,7 @@ function createCalls(): Calls {
   let others: Foreigners | undefined;
   const timers = new Set<NodeJS.Timeout>();
   const passwords = new Set<string>();
+  const overdue = new Set<() => void>();
   const there = <T>(thing: T | undefined): T => {
     if (thing === undefined) throw new Error("the vendors are not open");
     return thing;
@@ -61,6 +67,20 @@ function createCalls(): Calls {
       then();
     }, ms);
     timers.add(timer);
+  };
+  /** Strikes at the latest after some seconds, or when all faults end: the plan counts on it. */
+  const inWait: InWait = (branchId, reads, strike) => {
+    let struck = false;
+    const once = (): void => {
+      if (struck) return;
+      struck = true;
+      overdue.delete(once);
+      strike();
+      note();
+    };
+    overdue.add(once);
+    there(liar).lieInWait(branchId, reads, once);
+    later(READ_MS, once);
   };
   const note = (): void => {
     there(witness).truth.note();
@@ -93,7 +113,7 @@ function createCalls(): Calls {
     async act(act) {
       try {
         if (act.kind === "foreign") return there(others).act(act.what, act.destination, act.branch);
-        if (isWorldAct(act)) return atNeon(there(sandbox), act);
+        if (isWorldAct(act)) return atNeon(there(sandbox), act, inWait);
         return atVendors(there(sandbox), there(liar), act, later);
       } finally {
         note();
@@ -103,6 +123,7 @@ function createCalls(): Calls {
       for (const timer of timers) clearTimeout(timer);
       timers.clear();
       there(liar).repent();
+      for (const strike of [...overdue]) strike();
       const { neon, vercel, github, aws, vault } = there(sandbox);
       for (const vendor of [neon, vercel, github, aws, vault]) vendor.clearFaults();
       github.state.throttled = null;
@@ -133,15 +154,30 @@ function createCalls(): Calls {
 
 const AWS_OPERATIONS = ["PutSecretValue", "DescribeSecret", "CreateSecret", "BatchGetSecretValue"];
 
-function atNeon({ neon, vercel }: Sandbox, act: WorldAct): boolean {
+function atNeon({ neon, vercel }: Sandbox, act: WorldAct, inWait: InWait): boolean {
   const { state } = neon;
   const name = act.branch === "main" ? "main" : `preview/${act.branch}`;
-  const alive = state.branchByName(name) !== undefined;
+  const there = state.branchByName(name);
+  const alive = there !== undefined;
   switch (act.kind) {
     case "create":
       vercel.state.addBranch(PROJECT, act.branch);
+      // One that was to go after the next reading goes now.
+      if (alive) state.deleteBranch(name);
       state.createBranch({ name });
       return true;
+    case "rotate-after-read":
+    case "delete-after-read": {
+      if (there === undefined) return false;
+      // What makes somebody read, and push.
+      state.resetPassword(name, "shop_app");
+      inWait(there.id, act.reads, () => {
+        if (state.branchByName(name)?.id !== there.id) return;
+        if (act.kind === "delete-after-read") state.deleteBranch(name);
+        else for (const role of ROLES) state.resetPassword(name, role);
+      });
+      return true;
+    }
     case "delete":
       if (alive) state.deleteBranch(name);
       return alive;

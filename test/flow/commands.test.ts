@@ -288,3 +288,42 @@ describe("doctor", () => {
     }
   });
 });
+
+describe("tokens", () => {
+  const create = async (...more: string[]) =>
+    await run(["tokens", "create", "ci", "--scope", "read", "--source", "shop", "--branch", BRANCH, ...more]);
+
+  test("a new one goes to standard output alone, works within its limits, and is listed without itself", async () => {
+    const made = await create("--expires", "90d");
+    expect([made.code, made.err]).toEqual([0, expect.stringContaining("not shown again")]);
+    const token = made.out.trim();
+    expect(token).toMatch(/^blt_[\w-]{43}$/);
+    const mine = { env: { BRANCHLINE_TOKEN: token } };
+    const { branches } = JSON.parse((await run(["branches", "--json"], mine)).out);
+    expect(branches.map(({ name }: { name: string }) => name)).toEqual([BRANCH]);
+    expect((await run(["connection", `shop/${BRANCH}`], mine)).err).toContain("reveal");
+    const listed = await run(["tokens", "list"]);
+    expect(listed.out).toContain("branches: preview/login");
+    expect(listed.all).not.toContain(token);
+  });
+
+  test("one that is revoked is refused from then on", async () => {
+    const { token, id } = JSON.parse((await create("--json")).out);
+    const revoked = await run(["tokens", "revoke", id, "--json"]);
+    expect(JSON.parse(revoked.out)).toMatchObject({ id, revokedAt: expect.any(String) });
+    expect((await run(["branches"], { env: { BRANCHLINE_TOKEN: token } })).code).toBe(77);
+    expect((await run(["tokens", "revoke", "nobody"])).code).toBe(66);
+  });
+
+  test("what is said wrongly makes none", async () => {
+    const before = JSON.parse((await run(["tokens", "list", "--json"])).out).tokens.length;
+    for (const more of [
+      ["--expires", "soon"],
+      ["--scope", "root"],
+      ["--branch", "[a"],
+    ]) {
+      expect((await create(...more)).code).not.toBe(0);
+    }
+    expect(JSON.parse((await run(["tokens", "list", "--json"])).out).tokens).toHaveLength(before);
+  });
+});

@@ -22,7 +22,7 @@ afterEach(async () => {
 
 const BRANCH = "preview/x";
 const caller: Caller = {
-  principal: { name: "a person", scopes: new Set(["write"]), revealDefault: false },
+  principal: { id: "t", limits: null, name: "a person", scopes: new Set(["write"]), revealDefault: false },
   requestId: randomUUID(),
   sourceAddress: null,
 };

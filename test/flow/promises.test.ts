@@ -482,6 +482,26 @@ describe("P8 no production in preview", () => {
     await hand.drainUntil("the refusal", async () => (await hand.binding("preview/x")).state === "parked");
     await refused(hand, "preview/x");
   });
+
+  test("nor with one that production got, and its child inherited, while we asked what had moved", async () => {
+    const project = new MemoryProject("p1");
+    const lies = misled(project);
+    const hand = await byHand({
+      projects: [project],
+      rules: [ruleOf({ name: "web", inheritedPassword: "refuse" })],
+    });
+    await hand.look();
+    lies.beforeList = () => {
+      lies.beforeList = null;
+      project.rotate(project.mainId, "app_owner");
+      project.addBranch("preview/x");
+    };
+    await lookOnly(hand);
+    await hurry(hand, "preview/x");
+    expect(await valuesOf(hand, "preview/x")).toEqual({});
+    await hand.drainUntil("the refusal", async () => (await hand.binding("preview/x")).state === "parked");
+    await refused(hand, "preview/x");
+  });
 });
 
 describe("P9 bundle", () => {

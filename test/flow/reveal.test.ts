@@ -41,7 +41,14 @@ const seen = async (name: string): Promise<unknown> =>
   });
 
 const caller = (over: Partial<Principal> = {}): Caller => ({
-  principal: { name: "ci", scopes: new Set(["reveal"]), revealDefault: false, ...over },
+  principal: {
+    id: "ci",
+    name: "ci",
+    limits: null,
+    scopes: new Set(["reveal"]),
+    revealDefault: false,
+    ...over,
+  },
   requestId: "request-1",
   sourceAddress: "192.0.2.7",
 });

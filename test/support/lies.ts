@@ -4,6 +4,8 @@ import type { MemoryProject } from "../../services/sources/memory.ts";
 import type { Source, SourceBranch } from "../../services/sync/ports.ts";
 
 export interface Lies {
+  /** Happens right before the list is made. */
+  beforeList?: (() => void) | null;
   /** What the list says instead. */
   list?: ((branches: readonly SourceBranch[]) => readonly SourceBranch[]) | null;
   /** What is said of one branch instead. */
@@ -19,6 +21,7 @@ export function misled(project: MemoryProject): Lies {
   const source: Source = {
     ...honest,
     branches: async () => {
+      lies.beforeList?.();
       const branches = await honest.branches();
       return lies.list?.(branches) ?? branches;
     },

@@ -97,6 +97,17 @@ describe("addFault()", () => {
     expect(vendor.log.map((line) => line.status)).toEqual([null, null]);
   });
 
+  it("applies and then never answers", async () => {
+    vendor.addFault({ kind: "hang-after-applying", times: 1 });
+    const answer = fetch(`${vendor.url}/v1/things`, {
+      method: "POST",
+      body: "kept",
+      signal: AbortSignal.timeout(100),
+    });
+    await expect(answer).rejects.toThrow("timeout");
+    expect(vendor.state.things).toEqual(["kept"]);
+  });
+
   it("sends the head at once and drips the body", async () => {
     vendor.addFault({ kind: "drip", ms: 100 });
     const response = await fetch(`${vendor.url}/v1/things/1`, { signal: AbortSignal.timeout(500) });

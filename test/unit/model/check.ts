@@ -1,16 +1,19 @@
 /** Knows the promises and nothing of how they are kept: looks at what took effect at the vendor, and when. */
 import { type Neon, passwordIn } from "./neon.ts";
 import { namesOf, RULES } from "./rules.ts";
-import type { BindingRow, State } from "./state.ts";
+import type { BindingRow, State, Work } from "./state.ts";
 import { CLASSES, type Effect, type PushTag, type Vendor, type VendorClass } from "./vendor.ts";
 
-export type PromiseName = "P2" | "P3" | "P5" | "P7" | "P9" | "P10";
+export type PromiseName = "P1" | "P2" | "P3" | "P5" | "P6" | "P7" | "P8" | "P9" | "P10";
 
 export interface Violation {
   readonly promise: PromiseName;
   readonly at: number;
   readonly what: string;
 }
+
+/** A few pieces of work may be before it in each lane. */
+const MOST_LATE_MS = 3_000;
 
 export interface Scene {
   readonly neon: Neon;
@@ -38,14 +41,29 @@ export class Checker {
   /** Places where a value was changed before we had written down that it is ours. */
   readonly #unclear = new Set<string>();
   readonly #kind: VendorClass;
+  /** Hints that we said we have. */
+  readonly #answered = new Set<number>();
+  /** Nobody here ever has to wait for anything but another destination. */
+  readonly #calm: boolean;
 
-  constructor(kind: VendorClass) {
+  constructor(kind: VendorClass, calm: boolean) {
     this.#kind = kind;
+    this.#calm = calm;
     this.#class = CLASSES[kind];
   }
 
   proven(password: number | null): void {
     if (password !== null) this.#proven.add(password);
+  }
+
+  answered(hint: number): void {
+    this.#answered.add(hint);
+  }
+
+  /** Work on a healthy destination was begun so long after it was due. */
+  picked({ id, dueAt }: Work, lateMs: number): void {
+    if (this.#calm && lateMs > MOST_LATE_MS)
+      this.#violated("P6", dueAt ?? 0, `${id} was picked up ${lateMs} ms late`);
   }
 
   /** We are about to write this name for the first time, or once more. */
@@ -59,7 +77,7 @@ export class Checker {
     const key = `${effect.place} ${effect.name}`;
     if (effect.push === null) this.#foreign(effect, scene);
     else if (effect.after === null) this.#deleted(effect, scene);
-    else this.#put(effect, effect.push, key);
+    else this.#put(effect, effect.push, key, scene.neon);
     if (effect.after === null) this.#newest.delete(key);
     if (effect.push !== null && effect.after !== null) this.#ours.add(key);
     if (effect.push !== null && effect.after === null) this.#ours.delete(key);
@@ -78,8 +96,10 @@ export class Checker {
     if (unrecorded || this.#kind === "atomic by version") this.#unclear.add(place);
   }
 
-  #put(effect: Effect, push: PushTag, key: string): void {
+  #put(effect: Effect, push: PushTag, key: string, neon: Neon): void {
     const password = passwordIn(effect.after?.value ?? "") ?? 0;
+    if (password === neon.live("main")?.password)
+      this.#violated("P8", effect.at, `${key}: production accepts ${password}`);
     const newest = this.#newest.get(key) ?? 0;
     if (this.#class.compareAndSet && password < newest)
       this.#violated("P2", effect.at, `${key}: ${password} over ${newest}`);
@@ -150,9 +170,19 @@ export class Checker {
       this.#violated("P9", at, `${binding.branch.name} ${binding.rule} is a mix and called synced`);
   }
 
+  /** Whether this could be the end. */
+  isInStep(scene: Scene): boolean {
+    const before = this.violations.length;
+    this.end(scene);
+    return this.violations.splice(before).length === 0;
+  }
+
   /** Long after the last fault. */
   end(scene: Scene): void {
     const { neon, vendor, state, now } = scene;
+    for (const hint of this.#answered) {
+      if (!state.hints.has(hint)) this.#violated("P1", now(), `hint ${hint} was answered and is not there`);
+    }
     for (const name of new Set(neon.branches.map((branch) => branch.name))) {
       if (neon.live(name)?.production) continue;
       const live = neon.live(name);
@@ -165,6 +195,14 @@ export class Checker {
           const password = record === undefined ? null : passwordIn(record.value);
           if (this.#unclear.has(name) && binding?.state !== "synced") continue;
           if (this.#sameGrain(name, key)) continue;
+          if (live !== undefined && live.password === neon.live("main")?.password) {
+            // What was there before stays until the branch has a password of its own. Whenever production itself is
+            // about to be read again, nobody knows for a moment.
+            const found = `${binding?.state} ${binding?.reason?.code ?? ""}`;
+            if (!parked && found !== "parked policy" && found !== "retrying unavailable")
+              this.#violated("P3", now(), `${name} ${key}: ${found}, and its password is production's`);
+            continue;
+          }
           if (live === undefined) {
             // What somebody else has put in its place is theirs to keep.
             if (password !== null && !this.#orphans.has(`${name} ${key}`))

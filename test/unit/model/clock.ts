@@ -32,9 +32,11 @@ export class Clock {
       this.#pop();
       this.now = next.at;
       next.run();
-      await new Promise((resolve) => setImmediate(resolve));
+      await everythingThatCanRun();
     }
     this.now = end;
+    // What the test runner itself has to do comes in between two runs.
+    await new Promise((resolve) => setImmediate(resolve));
   }
 
   #pop(): void {
@@ -53,6 +55,13 @@ export class Clock {
     }
   }
 }
+
+/**
+ * Node looks at its ticks only when no microtask is left, however many of them make more: a tick that is asked for in
+ * one comes after all of them. A turn of the event loop would say the same and cost ten times as much.
+ */
+const everythingThatCanRun = async (): Promise<void> =>
+  await new Promise((resolve) => queueMicrotask(() => process.nextTick(resolve)));
 
 function before(heap: readonly Entry[], a: number, b: number): boolean {
   const [x, y] = [heap[a], heap[b]];

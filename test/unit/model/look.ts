@@ -7,6 +7,7 @@ import type { BranchReading, SourceBranch } from "../../../services/sync/ports.t
 import { inputs, means } from "../../../services/sync/reconcile.ts";
 import { holdsDeletes, match } from "../../../services/sync/watch.ts";
 import type { Process } from "./clock.ts";
+import { ROLE } from "./neon.ts";
 import { namesOf, RULES } from "./rules.ts";
 import { fingerprint, type Job, type Outcome, REREAD_MS, type Sim, SWEEP_MS, WATCH_MS } from "./sim.ts";
 import type { BindingRow, BranchRow, LoginRow, PlaceRow } from "./state.ts";
@@ -23,18 +24,24 @@ export async function watch(job: Job): Promise<Outcome> {
   await job.process.pause(1);
   const source = neon.source(job.process);
   const again = switches.noPoll ? null : WATCH_MS;
-  const moved = await source.moved(row.cursor);
   const known = state.branches.filter((branch) => branch.goneAt === null);
   const suspects = known.some((branch) => branch.missed > 0);
   const hinted = job.lease.revision !== row.watchedRevision;
   const stale = row.listedAt === null || clock.now - row.listedAt > WATCH_MS * LIST_EVERY;
-  if (!moved.everything && moved.branchIds.size === 0 && !suspects && !hinted && !stale) {
-    await job.record(() => {
-      row.cursor = moved.cursor;
-    });
-    return { dueInMs: again };
+  if (!suspects && !hinted && !stale) {
+    const moved = await source.moved(row.cursor);
+    if (!moved.everything && moved.branchIds.size === 0) {
+      await job.record(() => {
+        row.cursor = moved.cursor;
+      });
+      return { dueInMs: again };
+    }
   }
   const listed = await source.branches();
+  const moved = await source.moved(row.cursor);
+  const unlisted = [...moved.branchIds].some(
+    (id) => !listed.some((one) => one.id === id) && !known.some((one) => one.neonId === id),
+  );
   const { unmatched, matched } = match(known, listed);
   const held = holdsDeletes(known.length, unmatched.length, row.heldSince !== null);
   const gone: BranchRow[] = [];
@@ -49,9 +56,9 @@ export async function watch(job: Job): Promise<Outcome> {
     row.heldSince = held ? (row.heldSince ?? clock.now) : null;
     row.cursor = moved.cursor;
     row.listedAt = clock.now;
-    row.watchedRevision = job.lease.revision;
+    if (!unlisted) row.watchedRevision = job.lease.revision;
   });
-  const unsure = unmatched.length > gone.length && !held;
+  const unsure = unlisted || (unmatched.length > gone.length && !held);
   return { dueInMs: unsure ? SUSPECT_MS : again };
 }
 
@@ -76,6 +83,7 @@ function takeIn(
     missed: 0,
     goneAt: null,
     readAt: null,
+    password: null,
     createdAt: clock.now,
   });
 }
@@ -149,6 +157,7 @@ async function bring(job: Job, row: BranchRow): Promise<Outcome> {
   await job.record(() => {
     if (row.revision !== job.lease.revision) return;
     for (const rule of meant) want(job.sim, row, rule, reading);
+    row.password = passwordOf(reading);
     row.readAt = clock.now;
   });
   return { dueInMs: switches.noPoll ? null : REREAD_MS };
@@ -158,7 +167,7 @@ function want({ state }: Sim, row: BranchRow, rule: (typeof RULES)[number], read
   const binding = bindingOf(state, rule.name, row);
   const logins = loginsWanted(rule).map((wanted) => {
     const seen = loginFingerprint(fingerprint, material(reading, wanted));
-    return { alias: wanted.alias, login: recordLogin(state, row.id, seen) };
+    return { alias: wanted.alias, login: recordLogin(state, row.id, seen, passwordOf(reading)) };
   });
   const known = logins.map(({ alias, login }) => ({ alias, id: login.id, generation: login.generation }));
   const text = inputs(1, row.name, known);
@@ -197,15 +206,28 @@ function bindingOf(state: Sim["state"], rule: string, branch: BranchRow): Bindin
   return made;
 }
 
-function recordLogin(state: Sim["state"], branchId: string, seen: string): LoginRow {
+function passwordOf({ passwords }: BranchReading): string | null {
+  const password = passwords.get(ROLE);
+  return password === undefined ? null : fingerprint("password", password);
+}
+
+function recordLogin(state: Sim["state"], branchId: string, seen: string, password: string | null): LoginRow {
   const known = state.logins.find((login) => login.branchId === branchId);
   if (known === undefined) {
-    const made = { id: state.id("login"), branchId, generation: 1, fingerprint: seen, proven: null };
+    const made = {
+      id: state.id("login"),
+      branchId,
+      generation: 1,
+      fingerprint: seen,
+      password,
+      proven: null,
+    };
     state.logins.push(made);
     return made;
   }
   if (known.fingerprint !== seen) known.generation += 1;
   known.fingerprint = seen;
+  known.password = password;
   return known;
 }
 

@@ -55,6 +55,17 @@ export class Neon {
     this.#happened(branch.id);
   }
 
+  /** Production has a new password, and a branch is made from it right after: the same one opens it. */
+  inherit(name: string): void {
+    if (this.live(name) !== undefined) return;
+    this.add(name);
+    const branch = this.live(name);
+    const parent = this.branches.find(({ production, goneAt }) => production && goneAt === null);
+    if (branch === undefined || parent === undefined) return;
+    parent.password = branch.password;
+    this.#happened(parent.id);
+  }
+
   /** By SQL it leaves no operation. */
   rotate(name: string, by: "api" | "sql"): void {
     const branch = this.live(name);

@@ -1,27 +1,18 @@
-/** What workers/{load,push,record}.ts do around the real `push()`, on the model's rows. */
+/** What workers/push.ts does around the real `push()`, on the model's rows. */
 import { asSyncError, SyncError } from "../../../services/sync/errors.ts";
-import { loginsWanted } from "../../../services/sync/material.ts";
-import type { Reason, Rule } from "../../../services/sync/model.ts";
-import { nextFor, verdict } from "../../../services/sync/outcome.ts";
 import type { Claim, Source } from "../../../services/sync/ports.ts";
-import {
-  type PushBinding,
-  type PushInput,
-  type PushOutcome,
-  type PushPorts,
-  push,
-} from "../../../services/sync/push.ts";
+import { type PushInput, type PushPorts, push } from "../../../services/sync/push.ts";
+import { inputOf, whole } from "./load.ts";
 import { passwordIn } from "./neon.ts";
-import { namesOf, RULES } from "./rules.ts";
-import { fingerprint, type Job, LostLease, type Outcome, SETTLE_MS } from "./sim.ts";
-import type { BindingRow, PlaceRow } from "./state.ts";
+import { type Loaded, recordFailure, recordOutcome, unsettle } from "./record.ts";
+import { fingerprint, type Job, LostLease, type Outcome } from "./sim.ts";
+import type { PlaceRow } from "./state.ts";
 
 export async function pushPlace(job: Job, row: PlaceRow): Promise<Outcome> {
   const { sim, process, lease } = job;
   await process.pause(1);
   if (lease.takeover) unsettle(job, row);
-  // The row as it was loaded: what others write to it meanwhile is not seen.
-  const loaded = { settleAt: row.settleAt };
+  const loaded: Loaded = { settleAt: row.settleAt };
   const input = inputOf(job, row);
   const reached = { apply: false };
   try {
@@ -39,105 +30,6 @@ export async function pushPlace(job: Job, row: PlaceRow): Promise<Outcome> {
     sim.kick();
   }
 }
-
-/** What a place waits for when those who work on it keep dying. */
-export function giveUp(job: Job, row: PlaceRow, error: SyncError): void {
-  for (const binding of bindingsAt(job, row)) {
-    if (binding.leaving || binding.wanted > binding.applied)
-      job.sim.state.setOutcome(binding, "parked", reasonOf(error));
-  }
-}
-
-function unsettle({ sim }: Job, row: PlaceRow): void {
-  if (sim.switches.noSettle) return;
-  row.settleAt = Math.max(row.settleAt ?? 0, sim.clock.now + SETTLE_MS);
-}
-
-// ---------------------------------------------------------------- load
-
-function bindingsAt({ sim }: Job, row: PlaceRow): BindingRow[] {
-  const owners = new Set([...sim.state.names(row).values()].map(({ bindingId }) => bindingId));
-  return sim.state.bindings.filter((binding) => binding.place === row || owners.has(binding.id));
-}
-
-function inputOf(job: Job, row: PlaceRow): PushInput {
-  const { state, vendor, switches } = job.sim;
-  const settling = row.settleAt !== null && row.settleAt > job.lease.now;
-  const settles = row.settleAt !== null && row.settleAt <= job.lease.now;
-  const here = bindingsAt(job, row).flatMap((binding) => pushBinding(job, binding) ?? []);
-  const bindings = here.filter(({ leaving }) => leaving === "no" || !settling);
-  const ledger = state.ledgerOf(row);
-  const input: PushInput = {
-    installation: "here",
-    traits: vendor.traits,
-    target: row.key,
-    ledger,
-    bindings,
-    shared: row.shared,
-    force: settles && !vendor.traits.compareAndSet,
-  };
-  if (!switches.noBundle) return input;
-  // The broken variant: each name a bundle of its own.
-  return {
-    ...input,
-    ledger: ledger.map((entry) => ({ ...entry, bindingId: `${entry.bindingId}#${entry.name}` })),
-    bindings: bindings.flatMap((binding) =>
-      namesOf(binding.rule).map((name) => ({
-        ...binding,
-        id: `${binding.id}#${name}`,
-        rule: { ...binding.rule, variables: { [name]: binding.rule.variables[name] ?? "" } },
-      })),
-    ),
-  };
-}
-
-const whole = (id: string): string => id.split("#")[0] ?? id;
-
-function pushBinding({ sim }: Job, binding: BindingRow): PushBinding | null {
-  const { branch, state } = binding;
-  if (!binding.leaving && (state === "removed" || state === "retained")) return null;
-  const rule = ruleOf(sim.switches, binding.rule);
-  const logins = loginsWanted(rule).flatMap((wanted) => {
-    const login = sim.state.logins.find(({ id }) => id === binding.logins[wanted.alias]);
-    if (login === undefined) return [];
-    return [
-      { ...wanted, id: login.id, fingerprint: login.fingerprint, proven: login.proven === login.fingerprint },
-    ];
-  });
-  return {
-    id: binding.id,
-    rule,
-    wanted: binding.wanted,
-    applied: binding.applied,
-    leaving: binding.leaving ? (branch.goneAt === null ? "not-meant" : "branch-gone") : "no",
-    handed: null,
-    reported: false,
-    exposure: "preview",
-    sourceId: sim.state.source.id,
-    branch: {
-      id: branch.id,
-      neonId: branch.neonId,
-      name: branch.name,
-      isDefault: branch.production,
-      isProtected: branch.production,
-    },
-    inherited: [],
-    unread: [],
-    logins,
-  };
-}
-
-function ruleOf({ adoptAll, noProof }: Job["sim"]["switches"], name: string): Rule {
-  const rule = RULES.find((one) => one.name === name);
-  if (rule === undefined) throw new Error(`no rule ${name}`);
-  return {
-    ...rule,
-    ...(adoptAll ? { adopt: namesOf(rule) } : {}),
-    ...(noProof ? { proof: "never" as const } : {}),
-  };
-}
-
-// ---------------------------------------------------------------- ports
 
 async function portsOf(
   job: Job,
@@ -212,125 +104,3 @@ async function readAhead({ sim, process }: Job, input: PushInput): Promise<Sourc
   for (const { branch } of input.bindings) readings.set(branch.neonId, await source.read(branch.neonId, []));
   return { ...source, read: async (id) => readings.get(id) ?? null };
 }
-
-// ---------------------------------------------------------------- record
-
-async function recordOutcome(
-  job: Job,
-  row: PlaceRow,
-  loaded: Loaded,
-  input: PushInput,
-  outcome: PushOutcome,
-): Promise<Outcome> {
-  const { state, switches, checker, clock } = job.sim;
-  const unsure = outcome.applied.some(({ result }) => result.unsettled);
-  if (switches.claimAfterWrite) {
-    await job.record(() => {
-      const put = outcome.applied.flatMap(({ bindingId, change }) =>
-        change.op === "put"
-          ? [
-              {
-                bindingId: whole(bindingId),
-                name: change.name,
-                fingerprint: change.fingerprint,
-                seen: false,
-                gone: false,
-                deleting: false,
-              },
-            ]
-          : [],
-      );
-      state.claim(row, put, job.lease.now);
-    });
-  }
-  const superseded: BindingRow[] = [];
-  await job.record(() => {
-    for (const { bindingId, change, result } of outcome.applied) {
-      if (result.error !== null) {
-        const made = result.unsettled || input.ledger.some(({ name }) => name === change.name);
-        if (!made) state.forget(row, change.name, whole(bindingId));
-        continue;
-      }
-      if (change.op === "delete") state.forget(row, change.name, whole(bindingId));
-      else state.recordName(row, change.name, { fingerprint: change.fingerprint, version: result.version });
-    }
-    for (const { name, fingerprint: seen, version } of outcome.plan.equal)
-      state.recordName(row, name, { fingerprint: seen, version });
-    for (const name of outcome.plan.forget) state.forget(row, name);
-    for (const { name } of outcome.plan.drift) {
-      if (outcome.applied.some(({ change }) => change.name === name)) state.countDrift(row, name);
-    }
-    const done = new Set<string>();
-    for (const [id, what] of outcome.bindings) {
-      const binding = state.bindings.find((one) => one.id === whole(id));
-      const was = input.bindings.find((one) => one.id === id);
-      if (binding === undefined || was === undefined) continue;
-      if (what.kind === "done") done.add(binding.id);
-      if (what.kind === "superseded") superseded.push(binding);
-      if (what.kind === "failed") {
-        state.setOutcome(
-          binding,
-          verdict(what.error, row.attempts, job.sim.random).state,
-          reasonOf(what.error),
-        );
-      } else if (what.kind === "done" && what.removed) {
-        if (was.leaving !== "no" && binding.leaving) state.recordApplied(binding, was.wanted, "removed");
-      } else if (what.kind === "done") {
-        state.recordApplied(binding, was.wanted, "synced");
-        checker.synced(binding);
-      }
-    }
-    row.shared = outcome.shared;
-    if (input.force) {
-      for (const entry of state.names(row).values()) if (!done.has(entry.bindingId)) entry.confirmed = false;
-    }
-    const settles = loaded.settleAt !== null && loaded.settleAt <= job.lease.now;
-    if (!unsure && settles && row.settleAt !== null && row.settleAt <= clock.now) row.settleAt = null;
-    if (unsure) unsettle(job, row);
-  });
-  await job.process.pause(1);
-  state.markDue([...new Set(superseded.map(({ branch }) => branch))]);
-  return conclude(job, row, loaded, outcome, unsure);
-}
-
-type Loaded = Pick<PlaceRow, "settleAt">;
-
-const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile");
-
-function conclude(
-  { sim, lease }: Job,
-  row: PlaceRow,
-  loaded: Loaded,
-  outcome: PushOutcome,
-  unsure: boolean,
-): Outcome {
-  const [soonest] = [...outcome.bindings.values()]
-    .flatMap((what) =>
-      what.kind === "failed" ? [what.error] : what.kind === "superseded" ? [SUPERSEDED] : [],
-    )
-    .map((error) => ({ error, dueInMs: verdict(error, row.attempts, sim.random).dueInMs }))
-    .sort((a, b) => a.dueInMs - b.dueInMs);
-  if (soonest !== undefined) return { error: soonest.error };
-  if (unsure && !sim.switches.noSettle) return { dueInMs: SETTLE_MS };
-  const settleIn = loaded.settleAt === null ? null : loaded.settleAt - lease.now;
-  return { dueInMs: settleIn !== null && settleIn > 0 ? settleIn : null };
-}
-
-async function recordFailure(job: Job, row: PlaceRow, input: PushInput, error: SyncError): Promise<Outcome> {
-  const { state, random } = job.sim;
-  const { state: word } = verdict(error, row.attempts, random);
-  await job.record(() => {
-    for (const { id, wanted, applied, leaving } of input.bindings) {
-      const binding = state.bindings.find((one) => one.id === whole(id));
-      if (binding !== undefined && (wanted > applied || leaving !== "no"))
-        state.setOutcome(binding, word, reasonOf(error));
-    }
-  });
-  return { error };
-}
-
-const reasonOf = (error: SyncError): Reason => ({
-  code: error.code,
-  cause: error.message,
-  next: nextFor(error),
-});

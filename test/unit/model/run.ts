@@ -8,7 +8,7 @@ import { Vendor, type VendorClass, type VendorFault } from "./vendor.ts";
 import { Worker } from "./worker.ts";
 
 export type Action =
-  | { readonly kind: "add" | "remove" | "rotate" | "rotate by sql"; readonly branch: string }
+  | { readonly kind: "add" | "inherit" | "remove" | "rotate" | "rotate by sql"; readonly branch: string }
   | { readonly kind: "foreign write" | "foreign delete"; readonly branch: string; readonly name: string };
 
 /** What a process suffers at its n-th await, counted over all processes. */
@@ -25,12 +25,16 @@ export interface Schedule {
   /** By the number of the call. */
   readonly sourceFaults: readonly { readonly call: number; readonly fault: SourceFault }[];
   readonly vendorFaults: readonly { readonly request: number; readonly fault: VendorFault }[];
+  /** Places of another destination, all of them due and none of them ever answered. */
+  readonly hanging: number;
 }
 
 const WORKERS = 3;
 const RESTART_MS = 3_000;
 /** Nothing happens and nothing fails from then on. */
 const QUIET_FROM_MS = 150_000;
+/** By then everything has been watched, read again and swept once more in peace. */
+const LOOKED_MS = QUIET_FROM_MS + 150_000;
 /** Until then everything is in step: the longest back-off, the drift interval and a reread fit in. */
 const END_MS = QUIET_FROM_MS + 600_000;
 
@@ -39,12 +43,12 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
   const random = randomOf(schedule.seed);
   const now = () => clock.now;
   const quiet = () => clock.now >= QUIET_FROM_MS;
-  const checker = new Checker(schedule.vendor);
+  const checker = new Checker(schedule.vendor, schedule.hanging > 0);
   const sourceFaults = new Map(schedule.sourceFaults.map(({ call, fault }) => [call, fault]));
   const vendorFaults = new Map(schedule.vendorFaults.map(({ request, fault }) => [request, fault]));
   const troubles = new Map(schedule.troubles.map(({ step, trouble }) => [step, trouble]));
   const neon = new Neon(now, (call) => (quiet() ? undefined : sourceFaults.get(call)));
-  const state = new State(now);
+  const state = new State(now, schedule.hanging);
   const vendor = new Vendor({
     kind: schedule.vendor,
     now,
@@ -76,6 +80,7 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
     armedFor = next;
     if (next <= END_MS) clock.at(next, kick);
   };
+  const requests = new Set<Process>();
   const sim: Sim = { clock, neon, vendor, state, checker, switches, random, kick };
   const start = (): void => {
     const process = new Process(clock, `w${++starts}`, suffer);
@@ -84,6 +89,7 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
   const suffer = (process: Process): void => {
     steps += 1;
     const trouble = troubles.get(steps);
+    if (trouble?.kind === "crash" && requests.has(process)) process.alive = false;
     const worker = workers.get(process);
     if (trouble === undefined || worker === undefined || quiet() || clock.now < process.frozenUntil) return;
     if (trouble.kind === "crash") {
@@ -96,24 +102,43 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
     }
   };
 
-  for (const { at, action, told } of schedule.actions) {
+  for (const [hint, { at, action, told }] of schedule.actions.entries()) {
     clock.at(at, () => {
       happen(action, neon, vendor);
       if (!told) return;
-      state.markDue([state.source]);
-      kick();
+      const process = new Process(clock, `a${hint}`, suffer);
+      requests.add(process);
+      void ingest(sim, process, hint);
     });
   }
   for (let n = 0; n < WORKERS; n += 1) start();
   kick();
-  await clock.run(END_MS);
+  await clock.run(LOOKED_MS);
+  // Where all is in step and nothing is left to do, nothing more would happen.
+  if (!state.isAtRest() || !checker.isInStep(scene)) await clock.run(END_MS);
   checker.end(scene);
   return checker.violations;
+}
+
+/** One request to the API: on disk, then answered (services/store/ingest.ts). */
+async function ingest(
+  { state, checker, switches, kick }: Sim,
+  process: Process,
+  hint: number,
+): Promise<void> {
+  await process.pause(1);
+  if (switches.answerFirst) checker.answered(hint);
+  await process.pause(1);
+  state.hints.add(hint);
+  state.markDue([state.source]);
+  if (!switches.answerFirst) checker.answered(hint);
+  kick();
 }
 
 function happen(action: Action, neon: Neon, vendor: Vendor): void {
   const { branch } = action;
   if (action.kind === "add") neon.add(branch);
+  if (action.kind === "inherit") neon.inherit(branch);
   if (action.kind === "remove") neon.remove(branch);
   if (action.kind === "rotate") neon.rotate(branch, "api");
   if (action.kind === "rotate by sql") neon.rotate(branch, "sql");

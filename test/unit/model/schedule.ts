@@ -11,6 +11,8 @@ const action: fc.Arbitrary<Action> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("rotate" as const), branch }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("add" as const), branch }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("remove" as const), branch }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("inherit" as const), branch }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("rotate" as const), branch: fc.constant("main") }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("rotate by sql" as const), branch }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("foreign write" as const), branch, name }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("foreign delete" as const), branch, name }) },
@@ -41,6 +43,7 @@ export function schedules(vendors: readonly VendorClass[] = VENDORS): fc.Arbitra
       { maxLength: 4 },
     ),
     vendorFaults: vendorFaults(4),
+    hanging: fc.constant(0),
   });
 }
 
@@ -64,6 +67,7 @@ export function storms(vendors: readonly VendorClass[] = VENDORS): fc.Arbitrary<
     }),
     sourceFaults: fc.constant([]),
     vendorFaults: vendorFaults(8),
+    hanging: fc.constant(0),
   });
 }
 
@@ -79,6 +83,25 @@ export function lies(vendors: readonly VendorClass[] = VENDORS): fc.Arbitrary<Sc
       { minLength: 4, maxLength: 16 },
     ),
     vendorFaults: fc.constant([]),
+    hanging: fc.constant(0),
+  });
+}
+
+/** Everything is well here, and another destination does not answer anybody. */
+export function hangs(vendors: readonly VendorClass[] = VENDORS): fc.Arbitrary<Schedule> {
+  const rotation = fc.record({
+    at: fc.integer({ min: 1_000, max: 90_000 }),
+    action: fc.record({ kind: fc.constant("rotate" as const), branch }),
+    told: fc.constant(true),
+  });
+  return fc.record({
+    vendor: fc.constantFrom(...vendors),
+    seed,
+    actions: fc.array(rotation, { maxLength: 8 }).map((rest) => [...BEGINNING, ...rest]),
+    troubles: fc.constant([]),
+    sourceFaults: fc.constant([]),
+    vendorFaults: fc.constant([]),
+    hanging: fc.integer({ min: 6, max: 40 }),
   });
 }
 

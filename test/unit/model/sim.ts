@@ -30,6 +30,12 @@ export interface Switches {
   readonly noBundle?: boolean;
   /** Nobody logs in before a string is published. */
   readonly noProof?: boolean;
+  /** Hints are answered before they are on disk. */
+  readonly answerFirst?: boolean;
+  /** One destination may keep all workers busy. */
+  readonly noCap?: boolean;
+  /** Nobody asks whose password it is. */
+  readonly noGate?: boolean;
 }
 
 export interface Sim {

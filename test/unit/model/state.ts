@@ -6,7 +6,8 @@ import type { BindingState, LedgerEntry, Reason } from "../../../services/sync/m
 import type { Fingerprint } from "../../../services/sync/ports.ts";
 
 export interface Work {
-  readonly kind: "source" | "branch" | "place";
+  /** `hanging`: a place of another destination, one that never answers. */
+  readonly kind: "source" | "branch" | "place" | "hanging";
   readonly id: string;
   dueAt: number | null;
   revision: number;
@@ -44,6 +45,8 @@ export interface BranchRow extends Work {
   missed: number;
   goneAt: number | null;
   readAt: number | null;
+  /** Of the default branch, as it was last read. */
+  password: Fingerprint | null;
   readonly createdAt: number;
 }
 
@@ -74,6 +77,8 @@ export interface LoginRow {
   readonly branchId: string;
   generation: number;
   fingerprint: Fingerprint;
+  /** Of the password alone, wherever it opens something. */
+  password: Fingerprint | null;
   proven: Fingerprint | null;
 }
 
@@ -88,13 +93,17 @@ export class State {
   readonly places: PlaceRow[] = [];
   readonly bindings: BindingRow[] = [];
   readonly logins: LoginRow[] = [];
+  readonly hanging: readonly Work[];
+  /** Hints that are on disk, by number. */
+  readonly hints = new Set<number>();
   /** By place id, then by name. */
   readonly ledger = new Map<string, Map<string, LedgerRow>>();
   readonly #now: () => number;
   #ids = 0;
 
-  constructor(now: () => number) {
+  constructor(now: () => number, hanging: number) {
     this.#now = now;
+    this.hanging = Array.from({ length: hanging }, () => this.work("hanging"));
     this.source = {
       ...this.work("source"),
       kind: "source",
@@ -115,7 +124,18 @@ export class State {
   }
 
   get rows(): readonly Work[] {
-    return [this.source, ...this.branches, ...this.places];
+    return [this.source, ...this.branches, ...this.places, ...this.hanging];
+  }
+
+  /** Nobody is at work, nothing is owed, and whatever is due one day is due as ever. */
+  isAtRest(): boolean {
+    const resting = ["synced", "removed", "retained"];
+    return (
+      this.bindings.every(({ state }) => resting.includes(state)) &&
+      this.branches.every(({ missed, attempts }) => missed === 0 && attempts === 0) &&
+      this.places.every(({ dueAt, settleAt }) => dueAt === null && settleAt === null) &&
+      [this.source, ...this.branches, ...this.places].every(({ leaseUntil }) => leaseUntil === null)
+    );
   }
 
   // ---------------------------------------------------------------- work: services/store/work.ts

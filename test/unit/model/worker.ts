@@ -3,13 +3,18 @@ import { asSyncError, SyncError } from "../../../services/sync/errors.ts";
 import { verdict } from "../../../services/sync/outcome.ts";
 import type { Process } from "./clock.ts";
 import { reconcile, sweep, watch } from "./look.ts";
-import { giveUp, pushPlace } from "./push.ts";
+import { pushPlace } from "./push.ts";
+import { giveUp } from "./record.ts";
 import { type Job, LEASE_MS, LostLease, type Outcome, type Sim } from "./sim.ts";
 import type { BranchRow, Lease, PlaceRow } from "./state.ts";
 
 const MOST_DEATHS = 5;
 /** Pieces of work at once. */
 const LANES = 2;
+/** Of one account, over all processes: services/store/due.ts. */
+const IN_FLIGHT = 2;
+/** So long it takes to find out that a vendor does not answer. */
+const TIMEOUT_MS = 10_000;
 
 /** While its process runs, a lease is renewed in time; `until` is when it lapses otherwise. */
 interface Held {
@@ -30,9 +35,20 @@ export class Worker {
   }
 
   kick(): void {
+    if (this.#waiting.length === 0 || !this.#isSomethingDue()) return;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const wake of waiting) this.#sim.clock.in(1, wake);
+  }
+
+  /** Whoever would only look and lie down again is left in peace. */
+  #isSomethingDue(): boolean {
+    const { state, clock } = this.#sim;
+    const isDue = (at: number | null) => at !== null && at <= clock.now + 1;
+    return (
+      state.rows.some((row) => isDue(row.dueAt) && state.isFree(row)) ||
+      state.places.some(({ sweepAt }) => isDue(sweepAt))
+    );
   }
 
   die(): void {
@@ -79,9 +95,19 @@ export class Worker {
 
   #take(): Lease | null {
     const { state, clock } = this.#sim;
-    const due = state.rows.filter((row) => row.dueAt !== null && row.dueAt <= clock.now && state.isFree(row));
+    const busy = state.hanging.filter((row) => !state.isFree(row)).length;
+    const full = busy >= IN_FLIGHT && this.#sim.switches.noCap !== true;
+    const due = state.rows.filter(
+      (row) =>
+        row.dueAt !== null &&
+        row.dueAt <= clock.now &&
+        state.isFree(row) &&
+        !(full && row.kind === "hanging"),
+    );
     const [row] = due.sort((one, other) => (one.dueAt ?? 0) - (other.dueAt ?? 0));
-    return row === undefined ? null : state.takeLease(row, Number.POSITIVE_INFINITY);
+    if (row === undefined) return null;
+    if (row.kind !== "hanging") this.#sim.checker.picked(row, clock.now - (row.dueAt ?? 0));
+    return state.takeLease(row, Number.POSITIVE_INFINITY);
   }
 
   async #run(lease: Lease): Promise<void> {
@@ -138,6 +164,10 @@ export class Worker {
 
 async function perform(job: Job): Promise<Outcome> {
   const { row } = job.lease;
+  if (row.kind === "hanging") {
+    await job.process.pause(TIMEOUT_MS);
+    return { error: new SyncError("unavailable", "no answer") };
+  }
   if (row.kind === "source") return await watch(job);
   if (row.kind === "branch") return await reconcile(job, row as BranchRow);
   return await pushPlace(job, row as PlaceRow);

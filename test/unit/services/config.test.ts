@@ -237,6 +237,7 @@ describe("readClientEnvironment()", () => {
     expect(readClientEnvironment({})).toEqual({
       url: "http://127.0.0.1:8420",
       token: null,
+      idToken: null,
       githubEnvPath: null,
     });
   });

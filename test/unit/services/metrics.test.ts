@@ -30,6 +30,12 @@ describe("scrape()", () => {
     );
   });
 
+  test("shows how far the clock is off, in seconds", async () => {
+    const metrics = createMetrics();
+    metrics.clock(-3.5);
+    expect((await metrics.scrape()).text).toContain("branchline_clock_skew_seconds -3.5");
+  });
+
   test("sets gauges from the database first, and forgets states that are empty now", async () => {
     const metrics = createMetrics();
     metrics.bindings({ parked: 3 });
