@@ -146,7 +146,7 @@ describe("validate", () => {
     expect(ran.out).toContain('did you mean "page"?');
     const found = JSON.parse((await runCli(["validate", "-f", "bad.yaml", "--json"], { cwd: folder })).out);
     expect(found.valid).toBe(false);
-    expect(found.problems[0]).toMatchObject({ line: 3, pointer: "/rules/web/sorce" });
+    expect(found.problems).toContainEqual(expect.objectContaining({ line: 3, pointer: "/rules/web/sorce" }));
   });
 });
 

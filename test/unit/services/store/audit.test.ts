@@ -1,4 +1,4 @@
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type AuditEntry, recordAudit, verifyAudit } from "../../../../services/store/audit.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
@@ -16,8 +16,15 @@ afterAll(async () => {
   await created.drop();
 });
 beforeEach(async () => {
-  await database.db.execute(sql`truncate branchline.audit`);
+  await tamper(sql`truncate branchline.audit`);
 });
+
+/** As whoever owns the database can: with the guard out of the way. */
+async function tamper(change: SQL): Promise<void> {
+  await database.db.execute(sql`alter table branchline.audit disable trigger user`);
+  await database.db.execute(change);
+  await database.db.execute(sql`alter table branchline.audit enable trigger user`);
+}
 
 const entry = (n: number, over: Partial<AuditEntry> = {}): AuditEntry => ({
   actor: "admin token",
@@ -60,6 +67,18 @@ describe("recordAudit()", () => {
     expect(await verifyAudit(database.db)).toMatchObject({ ok: true, rows: 2 });
   });
 
+  test.each([
+    ["changed", sql`update branchline.audit set actor = 'someone' where seq = 1`],
+    ["taken out", sql`delete from branchline.audit where seq = 1`],
+    ["emptied", sql`truncate branchline.audit`],
+  ])("what is there cannot be %s", async (_, change) => {
+    await chain(2);
+    await expect(database.db.execute(change)).rejects.toMatchObject({
+      cause: { message: "the audit log only grows" },
+    });
+    expect(await verifyAudit(database.db)).toMatchObject({ ok: true, rows: 2 });
+  });
+
   test("keeps text as it is, whatever it holds", async () => {
     const odd = { object: 'a "b" \\ ü\u2028', details: { z: null, a: "ü", pooled: false }, requestId: null };
     await recordAudit(database.db, entry(1, odd));
@@ -86,15 +105,15 @@ describe("verifyAudit()", () => {
     ],
   ])("finds %s that was altered", async (_, change, problem) => {
     await chain(3);
-    await database.db.execute(change);
+    await tamper(change);
     expect(await verifyAudit(database.db)).toEqual({ ok: false, seq: 2, problem });
   });
 
   test("finds a row that was taken out, also when the others were numbered anew", async () => {
     await chain(3);
-    await database.db.execute(sql`delete from branchline.audit where seq = 2`);
+    await tamper(sql`delete from branchline.audit where seq = 2`);
     expect(await verifyAudit(database.db)).toMatchObject({ ok: false, seq: 3 });
-    await database.db.execute(sql`update branchline.audit set seq = 2 where seq = 3`);
+    await tamper(sql`update branchline.audit set seq = 2 where seq = 3`);
     expect(await verifyAudit(database.db)).toMatchObject({ ok: false, seq: 2 });
   });
 
@@ -102,7 +121,7 @@ describe("verifyAudit()", () => {
     const [, second, third] = await chain(3);
     if (second === undefined || third === undefined) throw new Error("no chain");
     expect(await verifyAudit(database.db, second)).toMatchObject({ ok: true, head: third });
-    await database.db.execute(sql`delete from branchline.audit where seq = 3`);
+    await tamper(sql`delete from branchline.audit where seq = 3`);
     expect(await verifyAudit(database.db)).toMatchObject({ ok: true });
     expect(await verifyAudit(database.db, third)).toMatchObject({
       ok: false,
