@@ -4,7 +4,7 @@ import { basename } from "node:path";
 import { destinations } from "../destinations/index.ts";
 import type { Configuration } from "../file/configuration.ts";
 import { folderLibrary, type Library } from "../file/includes.ts";
-import { loadFile } from "../file/load.ts";
+import { type LoadOptions, loadFile } from "../file/load.ts";
 import type { SentFile } from "../file/posted.ts";
 import { sourceAdapters } from "../sources/index.ts";
 import { CommandError, EXIT, explain } from "./exit.ts";
@@ -18,7 +18,10 @@ export interface DocumentFile {
 }
 
 /** Asks nobody and resolves nothing. Throws `ConfigurationError<FileProblem>` with every problem. */
-export function readDocument(path: string): DocumentFile {
+export function readDocument(
+  path: string,
+  rules: Pick<LoadOptions, "withoutVariables"> = {},
+): DocumentFile {
   const folder = folderLibrary(path);
   const included: SentFile[] = [];
   const library: Library = {
@@ -30,7 +33,7 @@ export function readDocument(path: string): DocumentFile {
     },
   };
   const adapters = { sources: sourceAdapters, destinations: [...destinations.values()] };
-  const configuration = loadFile(path, { adapters, refuse: () => null, library });
+  const configuration = loadFile(path, { adapters, refuse: () => null, library, ...rules });
   const main = { name: basename(path), text: readFileSync(path, "utf8") };
   return { configuration, files: [main, ...included] };
 }

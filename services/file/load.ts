@@ -28,6 +28,8 @@ export interface LoadOptions {
   readonly name?: string;
   /** Where included files are; default: beside the file, or nowhere for text that came from elsewhere. */
   readonly library?: Library;
+  /** Rules may leave `variables` out: an import finds them. */
+  readonly withoutVariables?: boolean;
 }
 
 /** Reads the file at a path. Throws `ConfigurationError<FileProblem>` with every problem. */
@@ -73,6 +75,7 @@ class Loader {
   readonly #refuse: (ref: CredentialRef) => string | null;
   readonly #findings: Findings;
   readonly #kept: Kept | undefined;
+  readonly #withoutVariables: boolean;
 
   constructor(root: Tree, options: LoadOptions, findings: Findings) {
     this.#root = root;
@@ -80,6 +83,7 @@ class Loader {
     this.#refuse = options.refuse ?? ((ref) => refuseReference(ref));
     this.#findings = findings;
     this.#kept = options.kept;
+    this.#withoutVariables = options.withoutVariables ?? false;
   }
 
   load(): Configuration {
@@ -194,6 +198,7 @@ class Loader {
   #scope(sources: readonly KnownBlock[], destinations: readonly KnownBlock[]): Scope {
     const named = (section: string) => this.#names(section).map((name) => [name, null] as const);
     return {
+      withoutVariables: this.#withoutVariables,
       sources: new Map([
         ...named("sources"),
         ...sources.map(({ name, block }) => [name, { project: projectOf(block) }] as const),

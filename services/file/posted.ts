@@ -5,7 +5,7 @@ import type { CredentialRef } from "../sync/ports.ts";
 import type { Adapters, Configuration, Webhooks } from "./configuration.ts";
 import { sentLibrary } from "./includes.ts";
 import type { Kept } from "./kept.ts";
-import { credentialsIn, loadText } from "./load.ts";
+import { credentialsIn, type LoadOptions, loadText } from "./load.ts";
 
 /** The main file and those that it includes; names are relative to its folder. */
 export interface SentFile {
@@ -14,12 +14,18 @@ export interface SentFile {
 }
 
 /** Resolves nothing and reads no file. Throws `ConfigurationError<FileProblem>` with every problem. */
-export function loadPosted(files: readonly SentFile[], adapters: Adapters, kept?: Kept): Configuration {
+export function loadPosted(
+  files: readonly SentFile[],
+  adapters: Adapters,
+  kept?: Kept,
+  rules: Pick<LoadOptions, "withoutVariables"> = {},
+): Configuration {
   const [main, ...others] = files;
   return loadText(main?.text ?? "", {
     adapters,
     name: main?.name ?? "branchline.yaml",
     refuse: () => null,
+    ...rules,
     ...(kept === undefined ? {} : { kept }),
     library: sentLibrary(Object.fromEntries(others.map(({ name, text }) => [name, text]))),
   });

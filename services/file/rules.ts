@@ -24,7 +24,12 @@ export interface Scope {
   /** With the id of the source's project, if it has one. */
   readonly sources: ReadonlyMap<string, { readonly project: string | null } | null>;
   readonly destinations: ReadonlyMap<string, KnownDestination | null>;
+  /** Rules may leave `variables` out: an import finds them. */
+  readonly withoutVariables?: boolean;
 }
+
+/** A rule that says where to look, and not for what. */
+const openRule = ruleBlock.extend({ variables: ruleBlock.shape.variables.default({}) });
 
 /** All rules that could be read. What is wrong goes to the findings. */
 export function readRules(section: MapTree, scope: Scope, findings: Findings): Rule[] {
@@ -62,7 +67,7 @@ function lookAt(name: string, written: MapTree, scope: Scope, findings: Findings
   const tree = without(pruneNulls(written, ["variables"]), (key) => TO_COME.includes(key));
   const part: Part = { tree, path: ["rules", name] };
 
-  const parsed = ruleBlock.safeParse(toValue(tree));
+  const parsed = (scope.withoutVariables ? openRule : ruleBlock).safeParse(toValue(tree));
   for (const fault of faultsOf(parsed.error?.issues ?? [], part, ruleBlock)) findings.add(fault);
 
   checkNamed(part, "source", scope.sources, findings);

@@ -26,6 +26,7 @@ beforeAll(async () => {
   const { db } = world.service.runtime.database;
   await until(
     async () => (await listBranches(db, { limit: 50, after: null, filter: {} }))?.items.length === 5,
+    { timeoutMs: 30_000, what: "five branches" },
   );
   env = { BRANCHLINE_URL: world.apiUrl, BRANCHLINE_TOKEN: world.adminToken };
   const { computes } = world.sandbox;
@@ -225,7 +226,7 @@ describe("env", () => {
     const file = join(folder, "github-env");
     writeFileSync(file, "EARLIER=1\n");
     const args = ["env", `shop/${BRANCH}`, "--preset", "libpq", "--github-env"];
-    const ran = await run(args, { env: { GITHUB_ENV: file } });
+    const ran = await run(args, { env: { GITHUB_ENV: file }, own: true });
     expect(ran.code).toBe(0);
     const password = world.sandbox.neon.state.passwordOf(BRANCH, "shop_owner") ?? "";
     const lines = ran.out.split("\n");
@@ -235,7 +236,7 @@ describe("env", () => {
     const text = readFileSync(file, "utf8");
     expect(text.startsWith("EARLIER=1\n")).toBe(true);
     expect(text).toMatch(new RegExp(`PGPASSWORD<<(ghadelimiter_[0-9a-f-]{36})\\n${password}\\n\\1\\n`));
-    const fewer = await run([...args, "--mask", "secrets"], { env: { GITHUB_ENV: file } });
+    const fewer = await run([...args, "--mask", "secrets"], { env: { GITHUB_ENV: file }, own: true });
     expect(fewer.out).toContain(`::add-mask::${password}`);
     expect(fewer.out).not.toContain("::add-mask::shop_owner");
   });
@@ -266,7 +267,7 @@ describe("doctor", () => {
     const stale = strings(BRANCH).pooled;
     world.sandbox.neon.state.resetPassword(BRANCH, "shop_owner");
     await world.sandbox.neon.state.settled();
-    const ran = await run(["doctor", "-", ...dial], { stdin: `${stale}\n` });
+    const ran = await run(["doctor", "-", ...dial], { stdin: `${stale}\n`, own: true });
     expect(ran.code).toBe(10);
     expect(ran.out).toMatch(/authentication after \d+ ms/);
     expect(ran.out).toContain("next      Take the present password from Neon");

@@ -87,6 +87,7 @@ async function env(
   const path = join(folder, "github-env");
   writeFileSync(path, "");
   const ran = await runCli(["env", ...args], {
+    own: true,
     env: {
       BRANCHLINE_URL: serving.url,
       BRANCHLINE_AUDIENCE: AUDIENCE,

@@ -44,7 +44,7 @@ describe("branchline", () => {
     const stopped = await run("suspend", BINDING);
     expect([stopped.code, stopped.out]).toEqual([
       0,
-      `suspend: vault-preview for ${BRANCH} is suspended.\nNames: DATABASE_URL, DATABASE_URL_UNPOOLED\n`,
+      `suspend: vault-preview for ${BRANCH} is suspended.\n`,
     ]);
     const refused = await run("push", BINDING);
     expect(refused.code).toBe(69);
