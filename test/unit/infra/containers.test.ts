@@ -22,7 +22,7 @@ const KNOWN = new Set(
   [...read("services/config.ts").matchAll(/^ {2}([A-Z][A-Z_]+): (?:z|port|url)\b/gm)].map(([, name]) => name),
 );
 /** What main.ts and the files beside it offer. */
-const main = read("services/cli/main.ts");
+const main = read("services/cli/program.ts");
 const PORT = readEnvironment({}).port;
 const LOOKS_SECRET = /password|secret|token|key|credential/i;
 
