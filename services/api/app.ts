@@ -17,6 +17,7 @@ import { documents } from "./document.ts";
 import { type EventFilter, type EventItem, events } from "./events.ts";
 import { liveness, readiness } from "./health.ts";
 import { holds } from "./hold.ts";
+import { type ImportDocument, imports } from "./import.ts";
 import { installation } from "./installation.ts";
 import { type LoginFilter, type LoginItem, logins } from "./logins.ts";
 import { matching } from "./matching.ts";
@@ -87,6 +88,7 @@ export interface ApiDeps extends PublicApiDeps {
   readonly suspend: Suspend;
   readonly hold: Hold;
   readonly plan: PlanDocument;
+  readonly survey: ImportDocument;
   readonly document: ApplyDocument;
 }
 
@@ -131,6 +133,7 @@ export function adminRouter(deps: ApiDeps): Router {
   tokens(router, deps.tokens);
   installation(router, deps.suspend);
   plans(router, deps.plan);
+  imports(router, deps.survey);
   applies(router, deps.document);
   documents(router);
   return router;

@@ -21,6 +21,7 @@ export {
 } from "./destinations.ts";
 export { getEvent, listEvents, redeliverEvent } from "./events.ts";
 export { holdBranch, unholdBranch } from "./hold.ts";
+export { importDocument } from "./import.ts";
 export { getInstallation, resumeAll, suspendAll } from "./installation.ts";
 export { getLogin, listLogins } from "./logins.ts";
 export { matchBranches } from "./matching.ts";

@@ -18,10 +18,7 @@ export interface DocumentFile {
 }
 
 /** Asks nobody and resolves nothing. Throws `ConfigurationError<FileProblem>` with every problem. */
-export function readDocument(
-  path: string,
-  rules: Pick<LoadOptions, "withoutVariables"> = {},
-): DocumentFile {
+export function readDocument(path: string, rules: Pick<LoadOptions, "withoutVariables"> = {}): DocumentFile {
   const folder = folderLibrary(path);
   const included: SentFile[] = [];
   const library: Library = {

@@ -1,7 +1,9 @@
 /** Plans and takes in documents that somebody sends: the API's ports, on the file's reader and the workers' foresight. */
 import { foresee } from "../../workers/foresee.ts";
+import { surveyDocument } from "../../workers/import.ts";
 import type { Runtime } from "../../workers/runtime.ts";
 import { type AppliedDocument, type ApplyDocument, managedByFile } from "../api/apply.ts";
+import type { ImportDocument } from "../api/import.ts";
 import type { PlanDocument } from "../api/plan.ts";
 import type { Caller } from "../api/ports.ts";
 import { ApiProblem } from "../api/problems.ts";
@@ -17,6 +19,7 @@ import { configure, digestOf, same } from "../store/configure.ts";
 import { liveDestinations } from "../store/destination.ts";
 import { countProgress } from "../store/progress.ts";
 import { liveSources } from "../store/source.ts";
+import type { DocumentImport } from "../sync/document-import.ts";
 import type { DocumentPlan, PlanPart } from "../sync/document-plan.ts";
 import { declared, identified, type StoredSettings, settingsIn } from "./declared.ts";
 import { Sealing } from "./sealed.ts";
@@ -59,14 +62,36 @@ const ADAPTERS = { sources: sourceAdapters, destinations: [...destinations.value
 /** Longer than any plan should take; what cannot be looked at by then is said to be unchecked. */
 const PLAN_MS = 120_000;
 
-export function createDocuments(options: DocumentsOptions): { plan: PlanDocument; document: ApplyDocument } {
+export function createDocuments(options: DocumentsOptions): {
+  plan: PlanDocument;
+  survey: ImportDocument;
+  document: ApplyDocument;
+} {
   return {
     plan: async (sent) => (await understand(options, sent)).plan,
+    survey: async (asked) => await survey(options, asked),
     document: {
       apply: async (asked, caller) => await apply(options, asked, caller),
       progress: async () => await countProgress(options.runtime.database.db),
     },
   };
+}
+
+/** What is referred to is resolved by nobody: only what is stored already is contacted, with its own credentials. */
+async function survey(
+  { runtime, masterKey }: DocumentsOptions,
+  { files, replaceUnreadable }: Parameters<ImportDocument>[0],
+): Promise<DocumentImport> {
+  const { db } = runtime.database;
+  const stored = { sources: await liveSources(db), destinations: await liveDestinations(db), webhooks: {} };
+  const sealing = new Sealing(masterKey, runtime.fingerprint, stored);
+  const { configuration } = sealing.settle(read(files, sealing.kept, { withoutVariables: true }));
+  const posted = {
+    sources: identified(configuration),
+    destinations: configuration.destinations,
+    rules: configuration.rules,
+  };
+  return await surveyDocument(runtime, posted, { replaceUnreadable, signal: AbortSignal.timeout(PLAN_MS) });
 }
 
 async function understand(options: DocumentsOptions, sent: Sent): Promise<Understood> {
@@ -118,9 +143,13 @@ async function understand(options: DocumentsOptions, sent: Sent): Promise<Unders
   };
 }
 
-function read(files: readonly SentFile[], kept: Kept): Configuration {
+function read(
+  files: readonly SentFile[],
+  kept: Kept,
+  rules?: Parameters<typeof loadPosted>[3],
+): Configuration {
   try {
-    return loadPosted(files, ADAPTERS, kept);
+    return loadPosted(files, ADAPTERS, kept, rules);
   } catch (thrown) {
     if (!(thrown instanceof ConfigurationError)) throw thrown;
     const problems = thrown.problems as readonly FileProblem[];

@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   validate: async () => (await import("./validate.ts")).validateCommand(),
   plan: async () => (await import("./plan.ts")).planCommand(),
   apply: async () => (await import("./apply.ts")).applyCommand(),
+  import: async () => (await import("./import.ts")).importCommand(),
   rekey: async () => (await import("./rekey.ts")).rekeyCommand(),
   status: async () => (await import("./status.ts")).statusCommand(),
   why: async () => (await import("./why.ts")).whyCommand(),

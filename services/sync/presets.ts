@@ -144,6 +144,19 @@ export const PRESETS: ReadonlyMap<string, Preset> = new Map(
 );
 
 /**
+ * What the names that presets set usually hold, for one role: of names that several set, what the first of them says.
+ * Without what is no login.
+ */
+export function usualExpressions(alias: string): Map<string, string> {
+  const prefix = alias === "default" ? "" : `${alias}.`;
+  const entries = [...PRESETS.values()].flatMap((one) => [...one.entries]).reverse();
+  const logins = entries.filter(
+    ({ expression }) => expression !== "project" && !expression.startsWith("text:"),
+  );
+  return new Map(logins.map(({ name, expression }) => [name, prefix + expression]));
+}
+
+/**
  * `[role.]NAME` to the variables it stands for. `project` is the id of the source's project; without
  * one (null) a variable that holds it is left out. Throws `invalid_target` if there is no such preset.
  */

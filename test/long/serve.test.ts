@@ -177,6 +177,7 @@ describe.concurrent("serve", () => {
     for (const role of [APP, OWNER]) neon.state.resetPassword("preview/checkout", role);
     await until(() => [vault, aws].every(({ log }) => log.some((line) => line.fault !== null)), {
       what: "the writes at Vault and AWS",
+      timeoutMs: 30_000,
     });
     await worker.end("SIGKILL");
     const next = house.serve("--worker");
@@ -190,11 +191,15 @@ describe.concurrent("serve", () => {
     const house = await openHouse();
     const { sandbox } = house;
     const first = house.serve();
-    await until(() => sandbox.vault.state.values("production/shop"), { what: "production at Vault" });
+    await until(() => sandbox.vault.state.values("production/shop"), {
+      what: "production at Vault",
+      timeoutMs: 30_000,
+    });
     sandbox.vault.addFault({ kind: "hang", method: "POST", path: "^/v1/kv/data/preview/", times: 1 });
     branchOut(sandbox, "checkout");
     await until(() => sandbox.vault.log.some((line) => line.fault === "hang"), {
       what: "the write at Vault",
+      timeoutMs: 30_000,
     });
 
     const second = house.serve();

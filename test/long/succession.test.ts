@@ -6,6 +6,7 @@ import { watch } from "../../workers/watch.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, startByHand } from "../support/hand.ts";
 import { journalOf, misled, type Write } from "../support/lies.ts";
+import { until } from "../support/until.ts";
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -285,7 +286,7 @@ test("a branch that goes while its first push is about to write leaves nothing b
 
 test("a rule that means branches of a certain age finds them when they have it", async () => {
   const project = new MemoryProject("p1");
-  const rule = ruleOf({ name: "web", branches: { include: ["preview/**"], olderThanMs: 4_000 } });
+  const rule = ruleOf({ name: "web", branches: { include: ["preview/**"], olderThanMs: 8_000 } });
   const hand = await startByHand({
     projects: [project],
     destinations: { memory: {} },
@@ -296,8 +297,11 @@ test("a rule that means branches of a certain age finds them when they have it",
   project.addBranch("preview/x");
   await hand.look();
   expect(await hand.bindings("preview/x")).toEqual([]);
-  await hand.drainUntil(
-    "it to be old enough",
-    async () => (await hand.bindings("preview/x"))[0]?.state === "synced",
+  await until(
+    async () => {
+      await hand.drain();
+      return (await hand.bindings("preview/x"))[0]?.state === "synced";
+    },
+    { what: "it to be old enough", timeoutMs: 25_000 },
   );
 });

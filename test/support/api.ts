@@ -69,6 +69,7 @@ export function adminApi(
     metrics: runtime.metrics,
     rate: rate ?? { burst: 100_000, perSecond: 100_000 },
     plan: refuse,
+    survey: refuse,
     document: { apply: refuse, progress: async () => ({ working: 0, parked: [] }) },
     webhooks: {
       ingest: async () => ({ id: "1", outcome: "accepted", reason: null }),

@@ -11,7 +11,7 @@ export async function until<T>(
   probe: () => T | Promise<T>,
   options: { timeoutMs?: number; what?: string } = {},
 ): Promise<NonNullable<T>> {
-  const { timeoutMs = 10_000, what = "the condition" } = options;
+  const { timeoutMs = 20_000, what = "the condition" } = options;
   const deadline = performance.now() + timeoutMs;
   let last: unknown;
   for (let pauseMs = PAUSE.firstMs; ; pauseMs = Math.min(PAUSE.mostMs, pauseMs * PAUSE.growth)) {

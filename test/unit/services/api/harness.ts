@@ -244,6 +244,9 @@ function others(): Pick<ApiDeps, Others> {
     plan: async () => {
       throw new ApiProblem("invalid_document", "not in this test");
     },
+    survey: async () => {
+      throw new ApiProblem("invalid_document", "not in this test");
+    },
     document: {
       apply: async () => {
         throw new ApiProblem("invalid_document", "not in this test");
@@ -269,6 +272,7 @@ type Others =
   | "hold"
   | "suspend"
   | "plan"
+  | "survey"
   | "document";
 
 /** The whole app on memory. `over` replaces ports. */
