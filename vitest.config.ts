@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-const shared = { pool: "forks", testTimeout: 30_000, hookTimeout: 60_000 } as const;
+// Loading modules takes longer than most tests: files of one worker share what is loaded.
+const shared = { isolate: false, pool: "forks", testTimeout: 30_000, hookTimeout: 60_000 } as const;
 
 export default defineConfig({
   test: {
@@ -13,8 +14,6 @@ export default defineConfig({
           ...shared,
           name: "unit",
           include: ["test/*.test.ts", "test/unit/**/*.test.ts", "test/conformance/**/*.test.ts"],
-          // Loading a module takes longer than most of its tests: files of one worker share what is loaded.
-          isolate: false,
         },
       },
       { test: { ...shared, name: "flow", include: ["test/flow/**/*.test.ts"] } },

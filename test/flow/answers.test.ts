@@ -55,6 +55,7 @@ describe("wait", () => {
 
 describe("status, bindings, why and events", () => {
   test("in step: one line, and 0", async () => {
+    await until(async () => (await json("status")).behind.length === 0, { what: "everything to be in step" });
     const { code, out } = await run("status");
     expect([code, out]).toEqual([0, expect.stringMatching(/^(\d+) of \1 bindings are in step\.\n/)]);
     expect(await json("status")).toMatchObject({ behind: [], installation: { suspendedAt: null } });
