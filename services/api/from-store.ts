@@ -33,9 +33,10 @@ export interface FromStore {
 }
 
 /** `stop` ends the streams that are open, so that the listener can close. */
-export function depsFromStore(
-  options: FromStore,
-): Omit<ApiDeps, "log" | "metrics" | "webhooks" | "plan" | "survey" | "document"> & {
+export function depsFromStore(options: FromStore): Omit<
+  ApiDeps,
+  "log" | "metrics" | "webhooks" | "plan" | "survey" | "document"
+> & {
   readonly stop: () => void;
 } {
   const { database, adminToken, sourcesOf, traits, open, kick, onError } = options;

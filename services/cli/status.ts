@@ -131,12 +131,21 @@ function drawn({ installation, bindings, inStep, behind, warnings, orphaned }: S
     if (behind.length > shown.length)
       lines.push(`... and ${behind.length - shown.length} more: branchline status --all`);
   }
-  for (const { rule, branch, warning } of warnings)
-    lines.push(colors.yellow(`${rule}/${branch.name}: ${warning}`));
+  lines.push(...said(warnings));
   if (orphaned.length > 0) {
     lines.push(
       `Rules that left the file and are kept in step: ${orphaned.join(", ")}. \`branchline apply --prune\` ends them.`,
     );
   }
   return lines.join("\n");
+}
+
+/** What several bindings of a branch have to say is said once. */
+function said(warnings: readonly BindingItem[]): string[] {
+  const rules = new Map<string, string[]>();
+  for (const { rule, branch, warning } of warnings) {
+    const words = `${branch.name}: ${warning}`;
+    rules.set(words, [...(rules.get(words) ?? []), rule].sort());
+  }
+  return [...rules].map(([words, names]) => colors.yellow(`${words} (${names.join(", ")})`));
 }

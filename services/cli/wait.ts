@@ -41,7 +41,7 @@ ${exitHelp([[EXIT.parked, "the time was up, or something stands still"], ...CLIE
         async (client) => await until(client, branch, options),
       );
       if (!done.synced) throw new CommandError(EXIT.parked, `${words(done)}\n  The time was up.`);
-      const text = `${done.branch.name} is in step: ${done.bindings.map(({ destination }) => destination).join(", ")}.`;
+      const text = `${done.branch.name} is in step: ${[...new Set(done.bindings.map(({ destination }) => destination))].sort().join(", ")}.`;
       process.stdout.write(options.json === true ? `${JSON.stringify(done)}\n` : `${text}\n`);
     });
 }

@@ -42,10 +42,7 @@ const inState = async (state: string) =>
 describe("branchline", () => {
   test("suspend and resume stop a binding and let it go on", async () => {
     const stopped = await run("suspend", BINDING);
-    expect([stopped.code, stopped.out]).toEqual([
-      0,
-      `suspend: vault-preview for ${BRANCH} is suspended.\n`,
-    ]);
+    expect([stopped.code, stopped.out]).toEqual([0, `suspend: vault-preview for ${BRANCH} is suspended.\n`]);
     const refused = await run("push", BINDING);
     expect(refused.code).toBe(69);
     expect(refused.err).toContain("It is suspended. Resume it first.");
