@@ -55,7 +55,7 @@ export async function run(argv: readonly string[]): Promise<number> {
 }
 
 /** The program with the wanted command alone, or with all of them if there is none of that name. */
-async function programOf(wanted = ""): Promise<Command> {
+export async function programOf(wanted = ""): Promise<Command> {
   const program = withServers(new Command("branchline"))
     .description("Keeps every place that holds a Neon connection string in step with Neon.")
     .version(VERSION)

@@ -103,6 +103,7 @@ const section = ({ words, command }: Step, { code, out }: Ran): string =>
 const alike = (text: string): string =>
   text
     .replaceAll(/[0-9a-f]{8}-[0-9a-f-]{27}/g, "ID")
+    .replaceAll(/\b[0-9a-f]{64}\b/g, "HASH")
     .replaceAll(/\d[\d:.TZ-]*/g, "N")
     .replaceAll(/[─┬┐]+/g, "─");
 
