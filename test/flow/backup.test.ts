@@ -117,6 +117,13 @@ describe("backup and restore", () => {
     await run(["backup", file], from);
     await into(async ({ url }, database) => {
       await run(["restore", file], url);
+      // By itself, before anybody compares where it was born: the old database may have been emptied and filled again.
+      const [row] = await content(database, "installation");
+      expect(JSON.parse(row ?? "{}")).toMatchObject({
+        suspended_at: expect.any(String),
+        suspended_why: expect.stringMatching(/^restored from a backup of 20/),
+        identity: "restored",
+      });
       const options = {
         database,
         sources: new Map(),
