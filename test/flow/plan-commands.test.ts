@@ -58,6 +58,20 @@ test("what is parked afterwards makes it 3, and is told with what to do", async 
   await run("apply", "--wait", "1m");
 }, 90_000);
 
+test("who may trust an identity provider is who may make tokens: a token to write alone may not", async () => {
+  const made = await json("tokens", "create", "writer", "--scope", "read", "write");
+  const grant = "{ when: { repository: acme/shop }, scopes: [read] }";
+  const provider = `{ issuer: "https://issuer.example", audience: branchline, grants: [${grant}] }`;
+  write("trust.yaml", `${world.file}\nauth: { oidc: [${provider}] }\n`);
+  const asWriter = async (file: string) =>
+    await runCli(["apply", "-f", file], { cwd: folder, env: { ...env, BRANCHLINE_TOKEN: made.token } });
+  // The same file as before: it may apply, and is not refused.
+  expect((await asWriter("branchline.yaml")).err).toBe("");
+  const refused = await asWriter("trust.yaml");
+  expect(refused.code).not.toBe(0);
+  expect(refused.err).toContain("Changing who may use the API needs the scope admin.");
+}, 60_000);
+
 test("whatever goes wrong is 1, in words", async () => {
   write("wrong.yaml", "rules: { web: { sorce: shop } }\n");
   for (const args of [
