@@ -1,4 +1,5 @@
 /** The worker half of a process: the dispatcher, and a worker for each kind of job. */
+import { setTimeout as pause } from "node:timers/promises";
 import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
 import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
@@ -39,8 +40,11 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
     kick: dispatcher.kick,
     ready: queues.ready,
     stop: async () => {
-      await dispatcher.stop();
+      const stopped = dispatcher.stop();
+      // What it is putting into a queue that is gone would be waited for without an end; closing it ends that.
+      await Promise.race([stopped, pause(FAREWELL_MS, undefined, { ref: false })]);
       await queues.close();
+      await stopped;
     },
   };
 }
@@ -50,6 +54,8 @@ const unavailable = (log: Logger): ((error: unknown) => void) =>
   seldom((err, leftOut) => log.warn({ err, leftOut }, "queue or database unavailable"));
 
 const GRACE_MS = 15_000;
+/** For a last word to the queue. */
+const FAREWELL_MS = 1_000;
 
 export function startWorking(
   runtime: Runtime,

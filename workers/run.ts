@@ -94,10 +94,16 @@ export async function runWork(
   }
 }
 
-const tooDeadly = (lease: Lease): SyncError =>
-  new SyncError("unsafe", `${lease.deaths} workers in a row died while working on this`, {
-    next: "Look at the workers' last log lines; resume it when the cause is gone.",
+const tooDeadly = ({ deaths, kind }: Lease): SyncError =>
+  new SyncError("unsafe", `${deaths} workers in a row died while working on this`, {
+    next: afterDeaths(kind === "source" ? null : "RULE/BRANCH"),
   });
+
+/** What a person does about work that kills; null: there is nothing that could be pushed. */
+export const afterDeaths = (binding: string | null): string =>
+  binding === null
+    ? "Look at the workers' last log lines; it is tried once every ten minutes."
+    : `Look at the workers' last log lines. When the cause is gone: branchline push ${binding}`;
 
 function failure(thrown: unknown): Outcome {
   if (thrown instanceof LostLease) throw thrown;

@@ -10,14 +10,26 @@ export function liveness(): Hono<ApiEnv> {
   return new Hono<ApiEnv>().get("/healthz", (c) => c.json({ status: "ok" }));
 }
 
-/** `GET /readyz`: this process can do its work, or 503 with what is missing. */
-export function readiness(probes: readonly Probe[], probeMs = PROBE_MS): Hono<ApiEnv> {
+export interface ReadinessOptions {
+  /** What is told and keeps nobody from being ready: a clock that is off. Default: nothing. */
+  readonly warnings?: readonly Probe[];
+  /** For one probe. Default 2 seconds. */
+  readonly probeMs?: number;
+}
+
+/** `GET /readyz`: this process can do its work, or 503 with what is missing; either with what to look into. */
+export function readiness(
+  probes: readonly Probe[],
+  { warnings: watched = [], probeMs = PROBE_MS }: ReadinessOptions = {},
+): Hono<ApiEnv> {
+  const failing = async (all: readonly Probe[]) =>
+    (await Promise.all(all.map((probe) => ask(probe, probeMs)))).filter((result) => result !== null);
   return new Hono<ApiEnv>().get("/readyz", async (c) => {
-    const results = await Promise.all(probes.map((probe) => ask(probe, probeMs)));
-    const missing = results.filter((result) => result !== null);
-    if (missing.length === 0) return c.json({ status: "ready" });
+    const [missing, warnings] = await Promise.all([failing(probes), failing(watched)]);
+    const told = warnings.length === 0 ? {} : { warnings };
+    if (missing.length === 0) return c.json({ status: "ready", ...told });
     throw new ApiProblem("not_ready", `Missing: ${missing.map(({ name }) => name).join(", ")}.`, {
-      members: { missing },
+      members: { missing, ...told },
       headers: { "retry-after": "5" },
     });
   });

@@ -1,5 +1,5 @@
-import { createServer, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
 import type { ApiEnv } from "./ports.ts";
@@ -20,6 +20,7 @@ export interface ServeLimits {
   readonly requestMs: number;
   /** Headers of a request together; more is answered with 431. */
   readonly headerBytes: number;
+  /** At once; one more costs the place of the one that has said nothing for longest, else it is not taken. */
   readonly connections: number;
   /** How long `close()` waits for answers under way. */
   readonly drainMs: number;
@@ -62,7 +63,7 @@ export async function serveApi({
       errorHandler: () => new Response(null, { status: 400 }),
     }),
   );
-  server.maxConnections = connections;
+  makeRoom(server, connections);
   await listen(server, host, port);
   let closing: Promise<void> | undefined;
   return {
@@ -72,6 +73,35 @@ export async function serveApi({
       return closing;
     },
   };
+}
+
+/**
+ * Whoever opens connections and says nothing takes places from others of his kind, not from those who ask: `maxConnections`
+ * would turn away everybody who comes after.
+ */
+function makeRoom(server: Server, most: number): void {
+  const all = new Set<Socket>();
+  /** Those without a request under way, the longest first. */
+  const idle = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    all.add(socket);
+    idle.add(socket);
+    socket.once("close", () => {
+      all.delete(socket);
+      idle.delete(socket);
+    });
+    if (all.size <= most) return;
+    const [leaving = socket] = idle;
+    all.delete(leaving);
+    idle.delete(leaving);
+    leaving.destroy();
+  });
+  server.on("request", ({ socket }: IncomingMessage, response: ServerResponse) => {
+    idle.delete(socket);
+    response.once("close", () => {
+      if (all.has(socket)) idle.add(socket);
+    });
+  });
 }
 
 async function listen(server: Server, host: string, port: number): Promise<void> {

@@ -2,6 +2,7 @@
  * BullMQ distributes work and does nothing else: no delays, no attempts, no deduplication. What is to be
  * done is in the rows, so this queue may be lost whole. PostgreSQL by default; Redis or Valkey by URL.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import {
   createPostgresBackend,
   type PostgresConnectionOptions,
@@ -48,14 +49,21 @@ export function openQueues(connection: QueueConnection, onError: (error: Error) 
       return [kind, queue] as const;
     }),
   );
+  // What waits for a server that is gone is told of the end by nobody else.
+  let end: (why: Error) => void = () => {};
+  const closed = new Promise<never>((_, reject) => {
+    end = reject;
+  });
+  closed.catch(() => undefined);
   return {
     enqueue: async (kind, ids) => {
-      await queues.get(kind)?.addBulk(ids.map((id) => ({ name: kind, data: jobPayload.parse({ id }) })));
+      const jobs = ids.map((id) => ({ name: kind, data: jobPayload.parse({ id }) }));
+      await Promise.race([queues.get(kind)?.addBulk(jobs), closed]);
     },
     ready: async () => await link.ready([...queues.values()]),
     close: async () => {
-      await Promise.all([...queues.values()].map((queue) => queue.close()));
-      link.close();
+      await link.close([...queues.values()]);
+      end(new Error("the queue was closed"));
     },
   };
 }
@@ -66,9 +74,12 @@ export function startWorkers(
   onError: (error: Error) => void,
 ): JobWorkers {
   const link = connect(connection);
+  const busy = new Set<Promise<void>>();
   const workers = JOB_KINDS.map((kind) => {
     const run = async (job: { data: unknown }): Promise<void> => {
-      await handlers[kind](jobPayload.parse(job.data).id);
+      const work = handlers[kind](jobPayload.parse(job.data).id).finally(() => busy.delete(work));
+      busy.add(work);
+      await work;
     };
     const worker = link.worker(queueName(kind), run, {
       concurrency: CONCURRENCY[kind],
@@ -84,14 +95,15 @@ export function startWorkers(
   });
   return {
     ready: async () => await link.ready(workers),
-    close: async () => {
-      await Promise.all(workers.map((worker) => worker.close()));
-      link.close();
-    },
+    close: async () => await link.close(workers, busy),
   };
 }
 
+/** A server that is gone would be waited for without an end: what is left to say to it is worth so much time. */
+const FAREWELL_MS = 1_000;
+
 interface Opening {
+  close(): Promise<void>;
   waitUntilReady(): Promise<unknown>;
 }
 
@@ -110,17 +122,33 @@ function connect(connection: QueueConnection) {
       ready: async (all: readonly Opening[]) => {
         await Promise.all(all.map(async (one) => await one.waitUntilReady()));
       },
-      close: () => {},
+      close: async (all: readonly Opening[]) => {
+        await Promise.all(all.map(async (one) => await one.close()));
+      },
     };
   }
   // BullMQ blocks on this connection and wants no limit on its retries.
   const redis = new Redis(connection.redisUrl, { maxRetriesPerRequest: null });
+  // Each worker blocks on a copy, which tries to connect again for as long as nobody ends it.
+  const clients: Redis[] = [redis];
+  const duplicate = redis.duplicate.bind(redis);
+  redis.duplicate = (override) => {
+    const copy = duplicate(override);
+    clients.push(copy);
+    return copy;
+  };
   return {
     queue: (name: string, options: Omit<QueueOptions, "connection">) =>
       new Queue(name, { ...options, connection: redis }),
     worker: (name: string, run: Run, options: Omit<WorkerOptions, "connection">) =>
       new Worker(name, run, { ...options, connection: redis }),
     ready: async () => {},
-    close: () => redis.disconnect(),
+    close: async (all: readonly Opening[], busy: ReadonlySet<Promise<void>> = new Set()) => {
+      const closed = Promise.allSettled(all.map(async (one) => await one.close()));
+      // Nothing new begins; what runs is not cut off.
+      while (busy.size > 0) await Promise.allSettled(busy);
+      await Promise.race([closed, pause(FAREWELL_MS, undefined, { ref: false })]);
+      for (const client of clients) client.disconnect();
+    },
   };
 }

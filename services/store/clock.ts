@@ -62,6 +62,17 @@ export function judgeSkew({ ms, unsureMs }: Skew): string | null {
   });
 }
 
+/** The same of a process that runs already, which nobody ends for it: null, or how far the clocks are apart. */
+export async function clockWarning(db: Db, clocks: Clocks = OURS): Promise<string | null> {
+  const skew = await measureSkew(db, clocks);
+  try {
+    return judgeSkew(skew);
+  } catch (error) {
+    if (error instanceof SyncError) return error.message;
+    throw error;
+  }
+}
+
 function inWords(ms: number): string {
   const seconds = Math.round(ms / 1_000);
   return seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

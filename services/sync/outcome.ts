@@ -91,7 +91,7 @@ const NEXT: Readonly<Record<Code, string>> = {
   partial: "Nothing: the rest is tried again.",
   limit_exceeded: "Make room at the vendor or ask it for a higher limit.",
   not_owned: "Adopt the names if they are to be managed here, or choose others.",
-  unsafe: "Confirm if this is what you want.",
+  unsafe: "Look into what is said here; branchline push tries it again at once.",
   policy: "Change the rule if this is what you want.",
   proof_failed: "Find out why the login fails before anyone else has to.",
 };

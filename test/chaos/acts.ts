@@ -45,6 +45,8 @@ export type VendorAct =
       readonly status: number;
     }
   | { readonly kind: "github-key"; readonly branch: string }
+  /** A promise is broken by us, to see that the run says so: a name that somebody else had first changes. */
+  | { readonly kind: "plant" }
   | {
       readonly kind: "foreign";
       readonly what: "change" | "lose" | "beside";
@@ -94,6 +96,7 @@ const VENDOR: readonly string[] = [
   "aws-refusal",
   "github-key",
   "foreign",
+  "plant",
 ];
 
 export const isWorldAct = (act: Act): act is WorldAct => WORLD.includes(act.kind);

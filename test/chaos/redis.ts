@@ -20,10 +20,11 @@ export function redisVersion(): string | null {
   return status === 0 ? stdout.trim() : null;
 }
 
-export async function startRedis(folder: string): Promise<QueueServer> {
+/** `policy`: what it does when its memory is full. */
+export async function startRedis(folder: string, policy = "noeviction"): Promise<QueueServer> {
   const port = await freePort();
   const url = `redis://127.0.0.1:${port}/0`;
-  let child: ChildProcess = await launch(port, folder);
+  let child: ChildProcess = await launch(port, folder, policy);
   const kill = async (): Promise<void> => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
@@ -34,7 +35,7 @@ export async function startRedis(folder: string): Promise<QueueServer> {
     url,
     kill,
     async start() {
-      if (child.exitCode !== null || child.signalCode !== null) child = await launch(port, folder);
+      if (child.exitCode !== null || child.signalCode !== null) child = await launch(port, folder, policy);
     },
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
@@ -43,17 +44,8 @@ export async function startRedis(folder: string): Promise<QueueServer> {
   };
 }
 
-async function launch(port: number, folder: string): Promise<ChildProcess> {
-  const settings = [
-    "--bind",
-    "127.0.0.1",
-    "--save",
-    "",
-    "--appendonly",
-    "no",
-    "--maxmemory-policy",
-    "noeviction",
-  ];
+async function launch(port: number, folder: string, policy: string): Promise<ChildProcess> {
+  const settings = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--maxmemory-policy", policy];
   const child = spawn("redis-server", ["--port", String(port), "--dir", folder, ...settings], {
     stdio: "ignore",
   });

@@ -1,4 +1,5 @@
 /** What a run found, for people and for machines. Never holds a value. */
+import type { Isolation } from "./isolation.ts";
 import type { Change } from "./witness.ts";
 
 export interface Violation {
@@ -30,6 +31,8 @@ export interface Report {
   readonly requests: Readonly<Record<string, number>>;
   /** From the last fault's end until every place was as Neon says and nothing was left to do. */
   readonly convergedSeconds: number | null;
+  /** How the others fared while one destination was ill; null: it did not come to that. */
+  readonly isolation: Isolation | null;
   readonly logLines: number;
   readonly notes: readonly string[];
 }
@@ -66,6 +69,17 @@ export function timeline(
 
 const seconds = (ms: number): string => `${(ms / 1000).toFixed(2).padStart(7)} s`;
 
+function isolationInWords(isolation: Isolation | null): string[] {
+  if (isolation === null) return [];
+  const { peaceMs, trials } = isolation;
+  const slowest = (times: Readonly<Record<string, number | null>>): string => {
+    const all = Object.values(times);
+    return all.includes(null) ? "never" : `${(Math.max(...all.map(Number)) / 1000).toFixed(1)} s`;
+  };
+  const told = trials.map(({ ill, destination, othersMs }) => `${destination} ${ill}: ${slowest(othersMs)}`);
+  return [`New passwords were everywhere after ${slowest(peaceMs)}; the others', with ${told.join(", ")}.`];
+}
+
 export function inWords(report: Report): string {
   const { seed, minutes, faults, kinds, pushes, webhooks, convergedSeconds, violations } = report;
   const sorted = Object.entries(kinds).sort((a, b) => b[1] - a[1]);
@@ -83,6 +97,7 @@ export function inWords(report: Report): string {
     `Requests: ${Object.entries(report.requests)
       .map(([vendor, n]) => `${vendor} ${n}`)
       .join(", ")}.`,
+    ...isolationInWords(report.isolation),
     ...report.notes,
     violations.length === 0 ? "No promise was broken." : `${violations.length} promises broken:`,
   ];

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { packageRoot } from "../../services/paths.ts";
-import { faultsIn } from "./acts.ts";
+import { faultsIn, isWorldAct } from "./acts.ts";
 import {
   type BindingAtRest,
   bindingsOf,
@@ -17,6 +17,7 @@ import {
 import { Fleet } from "./fleet.ts";
 import { createHooks } from "./hooks.ts";
 import { install } from "./installation.ts";
+import { type Isolation, judgeIsolation, tryIsolation } from "./isolation.ts";
 import { createPlayer, type Player, type Stage } from "./play.ts";
 import { type Database, startDatabase } from "./postgres.ts";
 import { startRedis } from "./redis.ts";
@@ -35,6 +36,8 @@ export interface RunOptions {
   readonly computes: boolean;
   /** Settings of seconds instead of the command's own. */
   readonly quick: boolean;
+  /** Break a promise on purpose, to see that it is found. */
+  readonly plant: boolean;
   /** Keep logs and configuration, and say where. */
   readonly keep: boolean;
   /** Tell what is done as it is done. */
@@ -105,6 +108,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
   say(`Up and at rest after ${(begun.ms / 1000).toFixed(1)} s. Faults begin.`);
 
   const startedAt = Date.now();
+  if (options.plant) await player.perform({ kind: "plant" });
   const kinds = await perform(plan, player, startedAt);
   await player.heal();
   await hooks.settled();
@@ -113,6 +117,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
   const rest = await settle(vendors, database, patience);
   if (!rest.settled) blame(...unsettled(rest, patience));
   else await stays(vendors, blame);
+  const isolation = rest.settled ? await isolate(stage, options, blame) : null;
 
   blame(...(await lostEvents(database, hooks)), ...parkedWithoutCause(rest.bindings));
   const [{ pushes = 0 } = {}] = await database.query<{ pushes: number }>(
@@ -147,6 +152,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
     generations: testimony.generations,
     requests: testimony.requests,
     convergedSeconds: rest.settled ? rest.ms / 1000 : null,
+    isolation,
     logLines: lines,
     notes:
       worst === null ? [] : [`Loudest: ${worst.process}, "${worst.message}", ${worst.lines} lines in 5 s.`],
@@ -242,6 +248,33 @@ function unsettled({ differences, bindings }: Rest, patienceMs: number): Finding
   }
   const within = `${patienceMs / 1000} s after the last fault`;
   return [...wrong].map(([place, what]) => ({ promise: "P3", what: `${within}: ${what.join("; ")}`, place }));
+}
+
+/** P6, when all is at rest; afterwards all has to come to rest once more. */
+async function isolate(
+  { vendors, database, hooks, note }: Stage,
+  { seed, quick }: RunOptions,
+  blame: (...findings: readonly Finding[]) => void,
+): Promise<Isolation> {
+  const patienceMs = quick ? PATIENCE_MS.quick : PATIENCE_MS.real;
+  const isolation = await tryIsolation({
+    seed,
+    note,
+    act: async (act) => {
+      await vendors.act(act);
+      if (isWorldAct(act)) hooks.announce(act);
+    },
+    relent: async () => await vendors.relent(),
+    wrong: async () => new Set((await vendors.differences()).map(({ place }) => place)),
+    rest: async () => {
+      const rest = await settle(vendors, database, patienceMs);
+      if (!rest.settled) blame(...unsettled(rest, patienceMs));
+      return rest.settled;
+    },
+  });
+  await hooks.settled();
+  blame(...judgeIsolation(isolation));
+  return isolation;
 }
 
 async function stays(vendors: Vendors, blame: (...findings: readonly Finding[]) => void): Promise<void> {

@@ -227,6 +227,9 @@ function atVendors(
     case "aws-refusal":
       aws.state.failNext(act.operation, act.code, { status: act.status });
       return true;
+    case "plant":
+      vault.state.write("preview/p5", { DATABASE_URL: "planted" });
+      return true;
     case "github-key": {
       const environment = `preview-${act.branch}`;
       if (!github.state.repository(REPOSITORY).environments.has(environment)) return false;

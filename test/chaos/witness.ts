@@ -2,6 +2,7 @@
  * Looks at the vendors every few milliseconds and says what must never be seen there. Knows their states, what was
  * ever true at Neon and who else wrote; of Branchline it knows the promises and nothing else.
  */
+import type { SeenLogin } from "../../infra/sandbox/computes/index.ts";
 import type { Sandbox } from "../../infra/sandbox/index.ts";
 import { expected, type Holdings, holdings, placeOf, sameLogin } from "./holdings.ts";
 import { type Meaning, Truth } from "./truth.ts";
@@ -37,6 +38,8 @@ export class Witness {
   readonly changes: Change[] = [];
   readonly breaches: Breach[] = [];
   readonly #sandbox: Sandbox;
+  /** Who has logged in so far; null: there is nothing to log in to, and nobody proves anything. */
+  readonly #logins: readonly SeenLogin[] | null;
   /** Names that others wrote, with what must be there. */
   readonly #foreign = new Map<string, string>();
   /** Ours that somebody else has just taken away. */
@@ -46,8 +49,9 @@ export class Witness {
   #before: Holdings;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(sandbox: Sandbox) {
+  constructor(sandbox: Sandbox, logins: readonly SeenLogin[] | null = sandbox.computes?.logins ?? null) {
     this.#sandbox = sandbox;
+    this.#logins = logins;
     this.truth = new Truth(sandbox.neon.state);
     this.truth.note();
     this.#before = holdings(sandbox);
@@ -125,8 +129,28 @@ export class Witness {
     if (meaning?.incarnation.name === "main" && !place.endsWith("production")) {
       blame("P8", `${name} opens the default branch from a preview`);
     }
+    if (to !== undefined) this.#proven(where, to);
     if (to === undefined && from !== undefined) this.#vanished(where, from);
     if (name.endsWith("(again)") && to !== undefined) blame("P9", `${name}: two rows of one name`);
+  }
+
+  /** Whoever publishes a password has logged in with it before, over both hosts, to the database that is meant. */
+  #proven({ at, place, name }: Pick<Change, "at" | "place" | "name">, value: string): void {
+    const meaning = this.truth.meaning(value);
+    if (this.#logins === null || meaning === null || meaning.role === null || meaning.torn) return;
+    const password = passwordIn(value);
+    const mine = this.#logins.filter(
+      ({ branchId, role, database, passwords }) =>
+        branchId === meaning.incarnation.id &&
+        role === meaning.role &&
+        database === DATABASE &&
+        passwords.includes(password),
+    );
+    const unseen = [true, false].filter((pooled) => !mine.some((login) => login.pooled === pooled));
+    if (unseen.length === 0) return;
+    const hosts = unseen.map((pooled) => (pooled ? "pooled" : "direct")).join(" and the ");
+    const what = `${name} became ${this.truth.label(value)}, and nobody had logged in with it over the ${hosts} host`;
+    this.#blame({ promise: "P10", what, place, at });
   }
 
   /** A name of a branch that lives may only go if somebody else took it. */
@@ -148,7 +172,9 @@ export class Witness {
       const seen = this.#vaultVersions.get(path) ?? 0;
       for (let number = seen + 1; number <= secret.currentVersion; number++) {
         const data = secret.versions.get(number)?.data;
-        if (data != null) this.#inOrder(at, place, Object.fromEntries(textOf(data)));
+        if (data == null) continue;
+        this.#inOrder(at, place, Object.fromEntries(textOf(data)));
+        for (const [name, value] of textOf(data)) this.#proven({ at, place, name }, value);
       }
       this.#vaultVersions.set(path, secret.currentVersion);
     }
@@ -190,6 +216,13 @@ export class Witness {
     if (!again) this.breaches.push(breach);
   }
 }
+
+/** Of every rule of the run. */
+const DATABASE = "shop";
+
+/** Of a string, or what stands alone. */
+const passwordIn = (value: string): string =>
+  value.startsWith("postgres") ? decodeURIComponent(new URL(value).password) : value;
 
 const textOf = (data: Readonly<Record<string, unknown>>): [string, string][] =>
   Object.entries(data).map(([name, value]) => [name, String(value)]);

@@ -1,6 +1,8 @@
 /** What goes wrong in the long run: work that kills, other writers, lost queues, doubtful writes, suspension. */
 import { sql } from "drizzle-orm";
 import { afterEach, describe, expect, test } from "vitest";
+import type { Caller } from "../../services/api/ports.ts";
+import { createTell } from "../../services/api/tell.ts";
 import type { MemoryOptions } from "../../services/destinations/memory.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { ingest } from "../../services/store/ingest.ts";
@@ -35,6 +37,12 @@ const events = async (hand: Hand, kind: string) =>
   await hand.rows<{ subject: Record<string, string> }>(
     `select subject from branchline.event where kind like '${kind}'`,
   );
+
+const caller: Caller = {
+  principal: { id: "t", name: "a test", limits: null, scopes: new Set(), revealDefault: false },
+  requestId: "r1",
+  sourceAddress: null,
+};
 
 describe("work that kills whoever does it", () => {
   const killsOnce = async (hand: Hand, place: string): Promise<void> => {
@@ -72,6 +80,42 @@ describe("work that kills whoever does it", () => {
     await hand.age("place", place);
     await hand.drain();
     expect(await hand.binding("preview/x")).toMatchObject({ state: "synced", applied: 2 });
+  });
+
+  test("starts from zero when somebody pushes or resumes it, by the very command that is named", async () => {
+    const { project, hand, id } = await synced();
+    const place = await hand.place("memory");
+    const tell = createTell({ db: hand.database.db, traits: () => undefined, kick: () => undefined });
+    const deaths = async () =>
+      (await hand.rows<{ deaths: number }>(`select deaths from branchline.place where id = '${place}'`))[0]
+        ?.deaths;
+    project.rotate(id, "app_owner");
+    await hand.lookWithoutPushing(async () => (await hand.binding("preview/x")).wanted === 2);
+    for (const command of ["push", "resume"] as const) {
+      for (let n = 0; n < 5; n += 1) await killsOnce(hand, place);
+      await hand.push(place);
+      const parked = await hand.binding("preview/x");
+      expect(parked).toMatchObject({ state: "parked", code: "unsafe" });
+      expect(parked.next).toContain("branchline push web/preview/x");
+
+      const answer = await tell(parked.id, { command }, caller);
+      expect(answer?.note).toContain("died of it");
+      expect(answer?.binding.state).toBe("pending");
+      expect(await deaths()).toBe(0);
+      // It is due at once, and one more death does not park it.
+      await killsOnce(hand, place);
+      await hand.drain();
+      expect((await hand.binding("preview/x")).state).toBe("synced");
+      project.rotate(id, "app_owner");
+      await hand.lookWithoutPushing(async () => (await hand.binding("preview/x")).state === "pending");
+    }
+    const told = await hand.rows<{ action: string; details: { deaths?: string } }>(
+      "select action, details from branchline.audit where action in ('binding.push', 'binding.resume') order by seq",
+    );
+    expect(told.map(({ action, details }) => [action, details.deaths])).toEqual([
+      ["binding.push", "forgiven"],
+      ["binding.resume", "forgiven"],
+    ]);
   });
 });
 

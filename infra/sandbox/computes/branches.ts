@@ -20,6 +20,8 @@ interface Branch {
   wanted: BranchContents;
   /** What its cluster was told last. */
   applied: BranchContents;
+  /** What it is being told at this moment. */
+  applying: BranchContents | null;
   /** Its cluster, once somebody has logged in. */
   data: string | null;
   server: Server | null;
@@ -56,7 +58,14 @@ export class Branches {
   set(id: string, contents: BranchContents): Promise<void> {
     const branch = this.#branches.get(id);
     if (branch === undefined) {
-      this.#branches.set(id, { wanted: contents, applied: NOTHING, data: null, server: null, lastLogin: 0 });
+      this.#branches.set(id, {
+        wanted: contents,
+        applied: NOTHING,
+        applying: null,
+        data: null,
+        server: null,
+        lastLogin: 0,
+      });
       return Promise.resolve();
     }
     branch.wanted = contents;
@@ -88,6 +97,14 @@ export class Branches {
   portOf(id: string): number | null {
     const server = this.#branches.get(id)?.server;
     return server?.alive() === true ? server.port : null;
+  }
+
+  /** What lets a role in just now: while it changes, the old and the new one. */
+  passwordsOf(id: string, role: string): readonly string[] {
+    const branch = this.#branches.get(id);
+    return [branch?.applied, branch?.applying].flatMap(
+      (contents) => contents?.roles.find(({ name }) => name === role)?.password ?? [],
+    );
   }
 
   get alive(): readonly string[] {
@@ -149,8 +166,13 @@ export class Branches {
     if (wanted === applied || server?.alive() !== true) return;
     const open = (database: string): Promise<pg.Client> =>
       connect({ port: server.port, user: ADMIN, password: this.#password, database });
-    await applyContents(open, applied, wanted);
-    branch.applied = wanted;
+    branch.applying = wanted;
+    try {
+      await applyContents(open, applied, wanted);
+      branch.applied = wanted;
+    } finally {
+      branch.applying = null;
+    }
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {

@@ -14,6 +14,8 @@ export interface GateOptions {
   cancelPort(serverName: string | null): number | null;
   /** A session that is let through; it ends when the socket is destroyed. */
   onSession(destination: Destination, socket: Socket): void;
+  /** Called when a session begins to log in; what it answers is called if that goes well. */
+  onLogin(destination: Destination): () => void;
   readonly log: (line: string) => void;
 }
 
@@ -80,7 +82,7 @@ async function admit(socket: TLSSocket, options: GateOptions): Promise<void> {
   const serverName = typeof socket.servername === "string" ? socket.servername : null;
   if (message.kind === "cancel") {
     const port = options.cancelPort(serverName);
-    return port === null ? void socket.destroy() : join(socket, port, message.bytes);
+    return void (port === null ? socket.destroy() : join(socket, port, message.bytes));
   }
   if (message.kind !== "startup") throw new Error("a client asked for encryption inside TLS");
   try {
@@ -88,7 +90,8 @@ async function admit(socket: TLSSocket, options: GateOptions): Promise<void> {
     options.onSession(destination, socket);
     const port = await portOf(destination, options);
     if (socket.destroyed) return; // by the client, or because its endpoint changed meanwhile
-    join(socket, port, Buffer.concat([startup(message, destination), rest]));
+    const first = Buffer.concat([startup(message, destination), rest]);
+    whenReady(join(socket, port, first), options.onLogin(destination));
   } catch (error) {
     if (!(error instanceof Refusal)) throw error;
     socket.end(fatal(error.sqlstate, error.message));
@@ -110,7 +113,7 @@ function startup({ version }: Startup, { parameters }: Destination): Buffer {
   return startupMessage(version, parameters);
 }
 
-function join(client: Socket, port: number, first: Buffer): void {
+function join(client: Socket, port: number, first: Buffer): Socket {
   const compute = connectTo(port, "127.0.0.1");
   compute.on("error", () => client.destroy());
   compute.once("close", () => client.destroySoon());
@@ -118,6 +121,28 @@ function join(client: Socket, port: number, first: Buffer): void {
   client.setTimeout(0);
   compute.write(first);
   client.pipe(compute).pipe(client);
+  return compute;
+}
+
+const READY_FOR_QUERY = 0x5a; // "Z"
+
+/** Listens along until the compute lets the client in: each of its messages is a letter and a length. */
+function whenReady(compute: Socket, ready: () => void): void {
+  let bytes = Buffer.alloc(0);
+  const onData = (chunk: Buffer): void => {
+    bytes = Buffer.concat([bytes, chunk]);
+    while (bytes.length >= 5) {
+      if (bytes[0] === READY_FOR_QUERY) {
+        compute.off("data", onData);
+        ready();
+        return;
+      }
+      const length = 1 + bytes.readUInt32BE(1);
+      if (bytes.length < length) return;
+      bytes = bytes.subarray(length);
+    }
+  };
+  compute.on("data", onData);
 }
 
 /** Collects bytes until `take` makes something of them. Null: the client left first. */

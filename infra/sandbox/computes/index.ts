@@ -7,6 +7,16 @@ import { createGate } from "./gate.ts";
 import type { BranchContents } from "./roles.ts";
 import { type Destination, type Endpoint, route } from "./route.ts";
 
+/** Somebody logged in, and was let in. */
+export interface SeenLogin {
+  readonly branchId: string;
+  readonly pooled: boolean;
+  readonly role: string;
+  readonly database: string;
+  /** One of them opened it: nobody is shown which, and while a password changes there are two. */
+  readonly passwords: readonly string[];
+}
+
 export type { BranchContents, ComputeDatabase, ComputeRole } from "./roles.ts";
 
 /**
@@ -20,6 +30,8 @@ export interface Computes {
   readonly ca: string;
   /** Ids of the branches whose server runs now. */
   readonly alive: readonly string[];
+  /** Every login that went well, the oldest first. */
+  readonly logins: readonly SeenLogin[];
   /** Sessions are cut when the endpoint moves to another branch, gets another host or is disabled. */
   setEndpoint(id: string, endpoint: Endpoint): void;
   removeEndpoint(id: string): void;
@@ -45,6 +57,7 @@ export async function startComputes(options: ComputesOptions = {}): Promise<Comp
   const branches = new Branches({ folder, mostAlive: options.mostAlive ?? 8, log });
   const endpoints = new Map<string, Endpoint>();
   const sessions = new Sessions();
+  const logins: SeenLogin[] = [];
   const authority = createAuthority();
 
   const gate = createGate({
@@ -57,6 +70,15 @@ export async function startComputes(options: ComputesOptions = {}): Promise<Comp
       return branchId === null ? null : branches.portOf(branchId);
     },
     onSession: (destination, socket) => sessions.add(destination, socket),
+    onLogin: ({ branchId, pooled, parameters }) => {
+      const role = parameters.get("user") ?? "";
+      const database = parameters.get("database") ?? role;
+      const before = branches.passwordsOf(branchId, role);
+      return () => {
+        const passwords = [...new Set([...before, ...branches.passwordsOf(branchId, role)])];
+        logins.push({ branchId, pooled, role, database, passwords });
+      };
+    },
   });
   const clients = new Set<Socket>();
   gate.on("connection", (socket: Socket) => {
@@ -70,6 +92,7 @@ export async function startComputes(options: ComputesOptions = {}): Promise<Comp
     host: "127.0.0.1",
     port: (gate.address() as AddressInfo).port,
     ca: authority.certificate,
+    logins,
     get alive() {
       return branches.alive;
     },

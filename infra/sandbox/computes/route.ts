@@ -9,6 +9,7 @@ export interface Endpoint {
 export interface Destination {
   readonly endpointId: string;
   readonly branchId: string;
+  readonly pooled: boolean;
   /** What the compute itself is to be told: the proxy's own options are taken out. */
   readonly parameters: ReadonlyMap<string, string>;
 }
@@ -60,7 +61,7 @@ export function route(
   if (isPooled) refuseUnpooled(startup, rest);
   const parameters = new Map([...startup].filter(([name]) => name !== "options"));
   if (rest.length > 0) parameters.set("options", rest.join(" "));
-  return { endpointId, branchId: endpoint.branchId, parameters };
+  return { endpointId, branchId: endpoint.branchId, pooled: isPooled, parameters };
 }
 
 /** First label and the rest; a name without dots has no rest. */

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { afterEach, beforeEach, describe, expect, inject, test } from "vitest";
+import type { SeenLogin } from "../../../infra/sandbox/computes/index.ts";
 import { type Sandbox, startSandbox } from "../../../infra/sandbox/index.ts";
 import { NEON_PROJECT } from "../../../infra/sandbox/neon.ts";
 import { type BindingAtRest, leaks, lostEvents, parkedWithoutCause } from "../../chaos/after.ts";
@@ -114,6 +115,34 @@ describe("the witness", () => {
     witness.look();
     const what = "DATABASE_URL has the host of one login and the password of another";
     expect(witness.breaches).toContainEqual(expect.objectContaining({ promise: "P9", what }));
+  });
+
+  test("sees a generation that nobody had logged in with over both hosts: P10", () => {
+    const login = (pooled: boolean, over: Partial<SeenLogin> = {}): SeenLogin => ({
+      branchId: neon().branchByName("preview/p0")?.id ?? "",
+      pooled,
+      role: "shop_app",
+      database: "shop",
+      passwords: [neon().passwordOf("preview/p0", "shop_app") ?? ""],
+      ...over,
+    });
+    const published = (logins: readonly SeenLogin[]): string[] => {
+      sandbox.vault.state.write("preview/p0", {});
+      const watching = new Witness(sandbox, logins);
+      atVault(secret(strings()));
+      watching.look();
+      return watching.breaches.map(({ promise, what }) => `${promise} ${what.replace(/^.*over/, "over")}`);
+    };
+    const first = [login(true), login(false)];
+    expect(published(first)).toEqual([]);
+    expect(new Set(published([login(true)]))).toEqual(new Set(["P10 over the direct host"]));
+    expect(new Set(published([login(false)]))).toEqual(new Set(["P10 over the pooled host"]));
+    for (const wrong of [{ role: "shop_owner" }, { database: "other" }, { branchId: "br-other" }]) {
+      expect(published([login(true, wrong), login(false)])).toContain("P10 over the pooled host");
+    }
+    neon().resetPassword("preview/p0", "shop_app");
+    expect(published(first)).toContain("P10 over the pooled and the direct host");
+    expect(published([...first, login(true), login(false)])).toEqual([]);
   });
 
   test("says what differs at the end", () => {

@@ -43,10 +43,19 @@ describe("GET /readyz", () => {
     expect(text).not.toContain("canary");
   });
 
+  test("tells what to look into, which is no reason not to be ready", async () => {
+    const off: Probe = { name: "clock", check: async () => "9 s ahead" };
+    const warnings = [{ name: "clock", detail: "9 s ahead" }];
+    const ready = await harness({ probes: [well("database")], warnings: [off] }).app.request("/readyz");
+    expect([ready.status, await ready.json()]).toEqual([200, { status: "ready", warnings }]);
+    const missing = await harness({ probes: [dead], warnings: [off, well("disk")] }).app.request("/readyz");
+    expect([missing.status, await missing.json()]).toMatchObject([503, { warnings }]);
+  });
+
   test("does not wait for a database that is frozen", async () => {
     const frozen: Probe = { name: "database", check: () => new Promise(() => {}) };
     const answer = await harness({ probes: [] })
-      .app.route("/fast", readiness([frozen], 1))
+      .app.route("/fast", readiness([frozen], { probeMs: 1 }))
       .request("/fast/readyz");
     expect(answer.status).toBe(503);
     expect(await answer.text()).toContain("does not answer");

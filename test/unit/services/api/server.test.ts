@@ -202,13 +202,26 @@ describe("hostile senders", () => {
     expect(received()).toMatch(/^HTTP\/1\.1 408 /);
   });
 
-  test("connections beyond the limit are dropped, and room is made again", async () => {
-    const url = await serveHarness(harness(), { connections: 1 });
+  test("connections beyond the limit cost the place of the one that has said nothing for longest", async () => {
+    const url = await serveHarness(harness(), { connections: 2 });
     const first = await open(url);
     const second = await open(url);
+    expect((await fetch(new URL("/healthz", url))).status).toBe(200);
+    await until(first.ended, { what: "the first connection to be dropped" });
+    expect(second.ended()).toBe(false);
+  });
+
+  test("but never of one whose request is under way: then the new one is dropped, and room is made again", async () => {
+    const url = await serveHarness(harness(), { connections: 1 });
+    const busy = await open(url);
+    const headers = Object.entries({ ...githubHeaders("{}"), expect: "100-continue", "content-length": "2" });
+    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join("");
+    busy.socket.write(`POST /webhooks/github HTTP/1.1\r\nhost: x\r\n${head}\r\n`);
+    await until(() => busy.received().includes("100 Continue"), { what: "the request to be under way" });
+    const second = await open(url);
     await until(second.ended, { what: "the second connection to be dropped" });
-    expect(first.ended()).toBe(false);
-    first.socket.destroy();
+    expect(busy.ended()).toBe(false);
+    busy.socket.destroy();
     await until(async () => (await fetch(new URL("/healthz", url))).ok, { what: "room" });
   });
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { judgeSkew, measureSkew } from "../../../../services/store/clock.ts";
+import { clockWarning, judgeSkew, measureSkew } from "../../../../services/store/clock.ts";
 import type { Db } from "../../../../services/store/db.ts";
 
 /** A server that answers with its own time after some milliseconds, and a machine whose clock is off by so much. */
@@ -41,6 +41,13 @@ describe("measureSkew()", () => {
     const wall = () => clocks.wall() + 60_000 * jumped++;
     expect((await measureSkew(db, { ...clocks, wall })).unsureMs).toBe(5);
   });
+});
+
+test("clockWarning() goes on warning where a start would be refused", async () => {
+  const { db, clocks } = world(9 * 60_000, [{ there: 1, back: 1 }]);
+  expect(await clockWarning(db, clocks)).toBe("this machine's clock is 9 min 0 s ahead of the database's");
+  const fine = world(100, [{ there: 1, back: 1 }]);
+  expect(await clockWarning(fine.db, fine.clocks)).toBeNull();
 });
 
 describe("judgeSkew()", () => {

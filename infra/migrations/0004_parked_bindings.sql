@@ -1,0 +1,1 @@
+CREATE INDEX "binding_code" ON "branchline"."binding" USING btree ("code") WHERE code is not null;
