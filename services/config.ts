@@ -19,6 +19,8 @@ export interface Environment {
   readonly configPath: string | null;
   /** 32 bytes, to seal what must lie in the database. */
   readonly masterKey: Uint8Array | null;
+  /** The one before it, while it is being replaced. */
+  readonly formerMasterKey: Uint8Array | null;
   /** Patterns of references that a posted file may name. */
   readonly allowedReferences: readonly string[];
   readonly adminToken: Secret | null;
@@ -87,6 +89,7 @@ export function readEnvironment(env: EnvironmentVariables = process.env): Enviro
     redisUrl: data.REDIS_URL ?? null,
     configPath: data.BRANCHLINE_CONFIG ?? null,
     masterKey: data.BRANCHLINE_MASTER_KEY ?? null,
+    formerMasterKey: data.BRANCHLINE_MASTER_KEY_OLD ?? null,
     allowedReferences: data.BRANCHLINE_REFS,
     adminToken: data.BRANCHLINE_ADMIN_TOKEN ?? null,
     host: data.HOST,
@@ -135,10 +138,6 @@ export function readClientEnvironment(env: EnvironmentVariables = process.env): 
     githubEnvPath: env["GITHUB_ENV"] || null,
   };
 }
-
-/** The key that `rekey` takes the place of, as somebody wrote it; null: not set. */
-export const readOldMasterKey = (env: EnvironmentVariables = process.env): string | null =>
-  env["BRANCHLINE_MASTER_KEY_OLD"] || null;
 
 function readIdToken(env: EnvironmentVariables, api: string): IdTokenRequest | null {
   const url = env["ACTIONS_ID_TOKEN_REQUEST_URL"];
@@ -209,15 +208,17 @@ const url = (schemes: readonly string[]) =>
     .refine((text) => isUrl(text, schemes), `is not a URL of the form ${schemes[0]}://user:password@host/...`)
     .transform((text) => new Secret(text));
 
+const masterKey = z
+  .string()
+  .transform((text) => parseMasterKey(text))
+  .refine((key) => key !== null, "is not 32 bytes as base64 or hexadecimal");
+
 const schema = z.object({
   DATABASE_URL: url(["postgresql", "postgres"]).optional(),
   REDIS_URL: url(["redis", "rediss"]).optional(),
   BRANCHLINE_CONFIG: z.string().optional(),
-  BRANCHLINE_MASTER_KEY: z
-    .string()
-    .transform((text) => parseMasterKey(text))
-    .refine((key) => key !== null, "is not 32 bytes as base64 or hexadecimal")
-    .optional(),
+  BRANCHLINE_MASTER_KEY: masterKey.optional(),
+  BRANCHLINE_MASTER_KEY_OLD: masterKey.optional(),
   BRANCHLINE_REFS: z
     .string()
     .default("")
@@ -248,6 +249,7 @@ const HINTS: Readonly<Record<Name, string>> = {
   REDIS_URL: "Leave it out to keep the queue in PostgreSQL.",
   BRANCHLINE_CONFIG: "",
   BRANCHLINE_MASTER_KEY: "Make one: openssl rand -base64 32",
+  BRANCHLINE_MASTER_KEY_OLD: "It is the key that is in use so far; leave it out once rekey is done.",
   BRANCHLINE_REFS: "For example: env:PREVIEW_*,file:/run/secrets/*",
   BRANCHLINE_ADMIN_TOKEN: "Make one: openssl rand -hex 32",
   HOST: "127.0.0.1 for this machine only, 0.0.0.0 for all its addresses.",
@@ -275,12 +277,7 @@ function misspelt(given: EnvironmentVariables): Problem[] {
 }
 
 /** Read by the command line when it talks to a server elsewhere. */
-const OF_THE_COMMAND_LINE = [
-  "BRANCHLINE_URL",
-  "BRANCHLINE_TOKEN",
-  "BRANCHLINE_AUDIENCE",
-  "BRANCHLINE_MASTER_KEY_OLD",
-];
+const OF_THE_COMMAND_LINE = ["BRANCHLINE_URL", "BRANCHLINE_TOKEN", "BRANCHLINE_AUDIENCE"];
 
 function isUrl(text: string, schemes: readonly string[]): boolean {
   if (!URL.canParse(text)) return false;

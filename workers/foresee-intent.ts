@@ -97,9 +97,10 @@ export function viewIn(live: readonly BranchRow[], row: BranchRow): BranchView {
 export function plannedRules(snapshot: Snapshot, scope: Scope, now: Date): PlannedRule[] {
   return scope.entries.map((entry) => {
     const live = branchesOf(snapshot, entry);
-    const { rule, action, why } = entry;
+    const { rule, at, action, why } = entry;
     return {
       name: rule.name,
+      at,
       action,
       reason: why || RULE_REASONS[action] || "",
       matches: live.filter((branch) => means(rule, viewIn(live, branch), now)).length,

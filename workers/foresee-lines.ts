@@ -17,6 +17,7 @@ export function judge(scene: Scene, intent: Intent, words: Words, more: Partial<
   return {
     line: {
       rule: entry.rule.name,
+      at: entry.at,
       branch: branch.name,
       destination: scene.destination.name,
       target: scene.key,
@@ -75,11 +76,29 @@ export function notSeen(scene: Scene, input: PushInput, error: SyncError): Judge
   const passes = ["unavailable", "rate_limited", "internal", "conflict"].includes(error.code);
   return input.bindings.flatMap(({ id }) => {
     const intent = intentOf(scene, id);
-    if (!intent.due && intent.home !== null) return [];
+    const leaves = scene.leavers.includes(intent);
+    if (!intent.due && !leaves) return [];
+    if (leaves && error.code === "target_missing") return [gone(scene, intent, error)];
     if (!passes) return [refused(scene, intent, error)];
     const reason = `unchecked: ${error.message}`;
     return [judge(scene, intent, { name: null, action: "unchecked", reason, code: error.code })];
   });
+}
+
+/** As a push sees it: a target that is gone keeps nobody from leaving it. */
+const gone = (scene: Scene, intent: Intent, { message }: SyncError): Judged =>
+  judge(scene, intent, { name: null, action: "keep", reason: `${message}: nothing is left to take away` });
+
+/** Who would create names here is refused; what else was decided stays as it is. */
+export function unwritable(scene: Scene, input: PushInput, decided: Decision, missing: SyncError): Judged[] {
+  const creators = new Set(
+    decided.plan.changes.flatMap(({ bindingId, change }) =>
+      change.op === "put" && change.observed === null && !change.owned ? [bindingId] : [],
+    ),
+  );
+  const changes = decided.plan.changes.filter(({ bindingId }) => !creators.has(bindingId));
+  const others = linesOf(scene, input, { ...decided, plan: { ...decided.plan, changes } });
+  return [...others, ...[...creators].map((id) => refused(scene, intentOf(scene, id), missing))];
 }
 
 export function intentOf({ homes, leavers }: Scene, id: string): Intent {

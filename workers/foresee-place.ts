@@ -10,7 +10,16 @@ import type { Destination } from "../services/sync/ports.ts";
 import { prepare } from "../services/sync/prepare.ts";
 import { type Decision, decide, type PushBinding, type PushInput } from "../services/sync/push.ts";
 import type { Intent } from "./foresee-intent.ts";
-import { blindDeletes, judge, linesOf, notSeen, refused, stays, UNCHECKED } from "./foresee-lines.ts";
+import {
+  blindDeletes,
+  judge,
+  linesOf,
+  notSeen,
+  refused,
+  stays,
+  UNCHECKED,
+  unwritable,
+} from "./foresee-lines.ts";
 import type { Reads } from "./foresee-reads.ts";
 import type { KnownDestination } from "./foresee-scope.ts";
 import type { Runtime } from "./runtime.ts";
@@ -60,11 +69,24 @@ export async function foreseePlace(context: PlaceContext, scene: Scene): Promise
   if (decided instanceof SyncError)
     return { judged: [...judged, ...notSeen(scene, input, decided)], warnings, filling: null };
   const told = around(scene, input, decided);
+  const missing = await foretold(open, scene, decided);
+  const lines =
+    missing === null ? linesOf(scene, input, decided) : unwritable(scene, input, decided, missing);
   return {
-    judged: [...judged, ...linesOf(scene, input, decided)],
+    judged: [...judged, ...lines],
     warnings: [...warnings, ...told.warnings],
     filling: told.filling,
   };
+}
+
+/** Some vendors tell only by other ways than `check` that they would not take a new name. */
+async function foretold(open: Destination, { target }: Scene, { plan }: Decision): Promise<SyncError | null> {
+  const creates = plan.changes.some(
+    ({ change }) => change.op === "put" && change.observed === null && !change.owned,
+  );
+  if (!creates || open.foretell === undefined) return null;
+  const thrown = await open.foretell(target).then(() => null, asSyncError);
+  return thrown?.code === "target_missing" ? thrown : null;
 }
 
 /** Nobody at the destination is needed for the gate: what it refuses is refused already here. */
@@ -88,7 +110,7 @@ async function gated(
   const prepared = await prepare(input, portsOf(context, scene, nobody), input.bindings, outcomes);
   const outcome = outcomes.get(intent.id);
   if (outcome?.kind === "failed") return { judged: [refused(scene, intent, outcome.error)], warnings: [] };
-  return { judged: lines, warnings: inherited(prepared) };
+  return { judged: lines, warnings: inherited(scene, prepared) };
 }
 
 /** Where Neon must not be asked either: whether the branch is production is known all the same. */
@@ -111,7 +133,7 @@ const nobody: Destination = { check: never, observe: never, apply: never };
 function portsOf({ runtime, reads }: PlaceContext, scene: Scene, destination: Destination) {
   return {
     destination,
-    check: async () => {},
+    check: async () => await destination.check(scene.target),
     fingerprint: runtime.fingerprint,
     source: (id: string) => {
       const known = scene.homes.find(({ branch }) => branch.sourceId === id)?.entry.source;
@@ -227,6 +249,7 @@ function around(
 ): Pick<Foreseen, "warnings" | "filling"> {
   const full = plan.warnings.map((message) => ({
     rule: null,
+    at: null,
     branch: null,
     code: "nearly_full",
     message: `${scene.key}: ${message}`,
@@ -238,12 +261,13 @@ function around(
   const room = seen.room ?? input.traits.limits.names;
   const used = seen.used?.names;
   const filling = room === null || used === undefined ? null : { used, fresh, room };
-  return { warnings: [...inherited(prepared), ...full], filling };
+  return { warnings: [...inherited(scene, prepared), ...full], filling };
 }
 
-const inherited = (prepared: Decision["prepared"]): PlanWarning[] =>
-  prepared.flatMap(({ binding: { rule, branch }, warning }) =>
-    warning === null
-      ? []
-      : [{ rule: rule.name, branch: branch.name, code: "inherited_password", message: warning, hint: "" }],
-  );
+const inherited = (scene: Scene, prepared: Decision["prepared"]): PlanWarning[] =>
+  prepared.flatMap(({ binding: { id, rule, branch }, warning }) => {
+    if (warning === null) return [];
+    const at = scene.homes.find((intent) => intent.id === id)?.entry.at ?? null;
+    const code = "inherited_password";
+    return [{ rule: rule.name, at, branch: branch.name, code, message: warning, hint: "" }];
+  });

@@ -2,12 +2,13 @@
 import type { BranchRow } from "../services/store/branch.ts";
 import { productionUnread } from "../services/store/branch.ts";
 import type { Snapshot } from "../services/store/snapshot.ts";
+import type { SourceRow } from "../services/store/source.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { loginFingerprint, loginsWanted, passwordFingerprint } from "../services/sync/material.ts";
 import type { LoginMaterial, Rule } from "../services/sync/model.ts";
-import type { BranchReading, Source } from "../services/sync/ports.ts";
+import type { BranchReading, Source, SourceBranch } from "../services/sync/ports.ts";
 import type { PushBinding, PushLogin } from "../services/sync/push.ts";
-import { logins as wantedOf } from "../services/sync/reconcile.ts";
+import { type BranchView, logins as wantedOf } from "../services/sync/reconcile.ts";
 import { type Intent, viewIn } from "./foresee-intent.ts";
 import type { Entry, KnownSource } from "./foresee-scope.ts";
 import { openSource, type Runtime } from "./runtime.ts";
@@ -35,8 +36,7 @@ export class Reads {
   source(known: KnownSource): Source {
     const { row } = known;
     if (row === null || known.standing !== "same") throw new Error("a source that must not be contacted");
-    const open = this.#sources.get(row.id) ?? openSource(this.#runtime, row, this.#signal);
-    this.#sources.set(row.id, open);
+    const open = this.#open(row);
     return {
       ...forbidden,
       branch: async (id) => await open.branch(id),
@@ -55,6 +55,33 @@ export class Reads {
 
   #rules(sourceId: string): Rule[] {
     return this.#entries.filter(({ source }) => source.row?.id === sourceId).map(({ rule }) => rule);
+  }
+
+  /** Branches that Neon has and that no watch has seen so far; none where Neon cannot be asked just now. */
+  async unseen({ row, standing }: KnownSource): Promise<readonly BranchView[]> {
+    if (row === null || standing !== "same") return [];
+    const known = new Set(
+      this.#snapshot.branches.filter(({ sourceId }) => sourceId === row.id).map(({ neonId }) => neonId),
+    );
+    const all = await this.#open(row)
+      .branches()
+      .catch((): SourceBranch[] => []);
+    const nameOf = (id: string | null): string | null => all.find((one) => one.id === id)?.name ?? null;
+    return all
+      .filter(({ id }) => !known.has(id))
+      .map((branch) => ({ ...branch, parentName: nameOf(branch.parentId) }));
+  }
+
+  /** What the vendor itself has connected; null: nobody may ask, or there is nothing of the kind. */
+  async integrations({ row, standing }: KnownSource): Promise<readonly string[] | null> {
+    if (row === null || standing !== "same") return null;
+    return (await this.#open(row).integrations?.()) ?? null;
+  }
+
+  #open(row: SourceRow): Source {
+    const open = this.#sources.get(row.id) ?? openSource(this.#runtime, row, this.#signal);
+    this.#sources.set(row.id, open);
+    return open;
   }
 
   /** The logins that a binding will have. One that cannot be made has no fingerprint, and the push says why. */

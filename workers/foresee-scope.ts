@@ -18,7 +18,11 @@ export interface Posted {
   }[];
   readonly destinations: readonly { readonly name: string; readonly kind: string; readonly block: unknown }[];
   readonly rules: readonly Rule[];
+  /** Where it says what, by `rules.web`: `branchline.yaml:41:5`. Left out: nobody knows. */
+  readonly positions?: Positions;
 }
+
+export type Positions = Readonly<Record<string, string>>;
 
 /** "new" and "changed" addresses are not contacted before they are applied. */
 export type Standing = "new" | "changed" | "same";
@@ -41,6 +45,8 @@ export interface KnownDestination {
 /** A rule as it will be in force, or kept in step although it left. */
 export interface Entry {
   readonly rule: Rule;
+  /** Where the document says it; null: it does not. */
+  readonly at: string | null;
   readonly row: RuleRow | null;
   readonly action: PlannedRule["action"];
   /** What changed about it, in words; empty: nothing. */
@@ -69,11 +75,16 @@ export function compareScope(
   const moved: string[] = [];
   const destinations = compareDestinations(snapshot, posted, adapters, parts, moved);
   const entries = [
-    ...posted.rules.flatMap((rule) => declaredEntry(snapshot, rule, sources, destinations)),
+    ...posted.rules.flatMap((rule) =>
+      declaredEntry(snapshot, rule, positionIn(posted, "rules", rule.name), sources, destinations),
+    ),
     ...snapshot.rules.flatMap((row) => orphanEntry(row, posted, sources, destinations, prune)),
   ];
   return { sources, destinations, entries, parts, moved };
 }
+
+const positionIn = ({ positions = {} }: Posted, section: string, name: string): string | null =>
+  positions[`${section}.${name}`] ?? null;
 
 function compareSources(snapshot: Snapshot, posted: Posted, parts: PlanPart[]): Map<string, KnownSource> {
   const section = "sources";
@@ -81,15 +92,16 @@ function compareSources(snapshot: Snapshot, posted: Posted, parts: PlanPart[]): 
   for (const { name, identity, block } of posted.sources) {
     const row = snapshot.sources.find((one) => one.name === name && one.identity === identity) ?? null;
     const standing = row === null ? "new" : same(row.block, block) ? "same" : "changed";
-    if (standing === "new") parts.push({ section, name, action: "create", reason: "it is new" });
+    const at = positionIn(posted, section, name);
+    if (standing === "new") parts.push({ section, name, at, action: "create", reason: "it is new" });
     if (standing === "changed")
-      parts.push({ section, name, action: "change", reason: changed(row?.block, block) });
+      parts.push({ section, name, at, action: "change", reason: changed(row?.block, block) });
     known.set(name, { name, row, standing });
   }
   for (const { name, identity } of snapshot.sources) {
     if (posted.sources.some((one) => one.name === name && one.identity === identity)) continue;
     const reason = "it is not in the document: what was written of its branches stays as it is";
-    parts.push({ section, name, action: "delete", reason });
+    parts.push({ section, name, at: null, action: "delete", reason });
   }
   return known;
 }
@@ -108,14 +120,15 @@ function compareDestinations(
     if (adapter === undefined) continue;
     const row = snapshot.destinations.find((one) => one.name === name && one.kind === kind) ?? null;
     const standing = row === null ? "new" : same(row.block, block) ? "same" : "changed";
-    if (standing === "new") parts.push({ section, name, action: "create", reason: "it is new" });
+    const at = positionIn(posted, section, name);
+    if (standing === "new") parts.push({ section, name, at, action: "create", reason: "it is new" });
     if (standing === "changed") {
       const elsewhere = snapshot.places.some(
         ({ destinationId, target }) => destinationId === row?.id && adapter.within?.(block, target) === false,
       );
       if (elsewhere) moved.push(name);
       const reason = `${changed(row?.block, block)}${elsewhere ? "; it leads to another account" : ""}`;
-      parts.push({ section, name, action: "change", reason });
+      parts.push({ section, name, at, action: "change", reason });
     }
     known.set(name, { name, row, standing, adapter, block });
   }
@@ -124,7 +137,7 @@ function compareDestinations(
     if (still?.kind === kind) continue;
     if (still !== undefined) moved.push(name);
     const reason = "it is not in the document: what was written there stays as it is";
-    parts.push({ section, name, action: "delete", reason });
+    parts.push({ section, name, at: null, action: "delete", reason });
   }
   return known;
 }
@@ -132,6 +145,7 @@ function compareDestinations(
 function declaredEntry(
   snapshot: Snapshot,
   rule: Rule,
+  at: string | null,
   sources: ReadonlyMap<string, KnownSource>,
   destinations: ReadonlyMap<string, KnownDestination>,
 ): Entry[] {
@@ -139,7 +153,7 @@ function declaredEntry(
   const destination = destinations.get(rule.destination);
   if (source === undefined || destination === undefined) return [];
   const row = snapshot.rules.find((one) => one.name === rule.name && one.orphanedAt === null) ?? null;
-  const common = { rule, row, source, destination };
+  const common = { rule, at, row, source, destination };
   if (row === null) return [{ ...common, action: "create", why: "the rule is new" }];
   if (row.sourceId !== source.row?.id) return [{ ...common, action: "change", why: "it has another source" }];
   if (row.destinationId !== destination.row?.id)
@@ -164,6 +178,7 @@ function orphanEntry(
   return [
     {
       rule: row.definition,
+      at: null,
       row,
       action: prune ? "prune" : left,
       why: prune ? "its rule is pruned" : "",

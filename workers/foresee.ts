@@ -16,6 +16,7 @@ import {
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor } from "../services/sync/outcome.ts";
 import type { Destination } from "../services/sync/ports.ts";
+import { means } from "../services/sync/reconcile.ts";
 import { type Intent, intents, plannedRules } from "./foresee-intent.ts";
 import { UNCHECKED } from "./foresee-lines.ts";
 import { onlyObserved } from "./foresee-observe.ts";
@@ -54,6 +55,7 @@ export async function foresee(
     ...all.flatMap(standing),
     ...foreseen.flatMap((one) => one.judged),
   ];
+  const unseen = await appeared(scope, reads, now);
   const live = snapshot.bindings.filter(isKept);
   const leaving = all.filter(({ home }) => home === null).length;
   const plan = finishPlan({
@@ -61,10 +63,16 @@ export async function foresee(
     judged,
     parts: [...scope.parts, ...options.refused],
     rules: plannedRules(snapshot, scope, now),
-    warnings: [...options.warnings, ...foreseen.flatMap((one) => one.warnings), ...crowded(scenes, foreseen)],
+    warnings: [
+      ...options.warnings,
+      ...foreseen.flatMap((one) => one.warnings),
+      ...crowded(scenes, foreseen),
+      ...unseen,
+    ],
     owned: { names: snapshot.ledger.length, bindings: live.length },
     leaving: leaving + lost(snapshot, scope),
     moved: scope.moved,
+    unseen: unseen.map(({ rule, branch }) => `${rule} ${branch}`),
   });
   return { plan, version: snapshot.version };
 }
@@ -177,7 +185,14 @@ function crowded(scenes: readonly Scene[], foreseen: readonly Foreseen[]): PlanW
     if (fresh === 0 || count < NEARLY * room) return [];
     const message = `${name}: after this ${count} of the ${room} names that there is room for are in use`;
     return [
-      { rule: null, branch: null, code: "nearly_full", message, hint: "Give names to fewer branches." },
+      {
+        rule: null,
+        at: null,
+        branch: null,
+        code: "nearly_full",
+        message,
+        hint: "Give names to fewer branches.",
+      },
     ];
   });
 }
@@ -186,13 +201,37 @@ const NEARLY = 0.8;
 // ---------------------------------------------------------------- where nobody can look
 
 /** A source that nobody has looked at yet: its branches become known when it is applied. */
-function notYetKnown({ rule, source, destination, why }: Entry): Judged[] {
+function notYetKnown({ rule, at, source, destination, why }: Entry): Judged[] {
   if (source.standing !== "new") return [];
   const reason = `${why}; ${UNCHECKED} (the source is new, its branches are not known)`;
   return [
-    alone({ rule: rule.name, branch: null, destination: destination.name, action: "unchecked", reason }),
+    alone({ rule: rule.name, at, branch: null, destination: destination.name, action: "unchecked", reason }),
   ];
 }
+
+/** Branches that are at Neon by now and that no watch has seen: what they get is known once they have been read. */
+async function appeared({ entries, sources }: Scope, reads: Reads, now: Date): Promise<PlanWarning[]> {
+  const found = await Promise.all(
+    [...sources.values()].map(async (source) => ({ source, branches: await reads.unseen(source) })),
+  );
+  return found.flatMap(({ source, branches }) =>
+    branches.flatMap((branch) => {
+      const meaning = entries.filter(
+        (entry) => entry.source === source && isDeclared(entry) && means(entry.rule, branch, now),
+      );
+      return meaning.map(({ rule, at }) => ({
+        rule: rule.name,
+        at,
+        branch: branch.name,
+        code: "branch_not_read",
+        message: "the branch has just appeared at Neon and is not in this plan",
+        hint: "Plan again in a moment, when it has been read.",
+      }));
+    }),
+  );
+}
+
+const isDeclared = ({ action }: Entry): boolean => !["orphan", "orphaned", "prune"].includes(action);
 
 /** A target that cannot be worked out for this branch. */
 function nowhere({ home, entry, branch }: Intent): Judged[] {
@@ -200,6 +239,7 @@ function nowhere({ home, entry, branch }: Intent): Judged[] {
   return [
     alone({
       rule: entry.rule.name,
+      at: entry.at,
       branch: branch.name,
       destination: entry.destination.name,
       action: "refuse",
@@ -214,14 +254,19 @@ function nowhere({ home, entry, branch }: Intent): Judged[] {
 function standing({ home, due, row, entry, branch }: Intent): Judged[] {
   if (due || home === null || home instanceof SyncError || row?.state !== "parked") return [];
   const { code, cause, next } = row;
-  const names = { rule: entry.rule.name, branch: branch.name, destination: entry.destination.name };
+  const names = {
+    rule: entry.rule.name,
+    at: entry.at,
+    branch: branch.name,
+    destination: entry.destination.name,
+  };
   return [
     alone({ ...names, target: home.key, action: "refuse", code, reason: cause ?? "it is parked", next }),
   ];
 }
 
 function alone(
-  line: Pick<Judged["line"], "rule" | "branch" | "destination" | "action" | "reason"> &
+  line: Pick<Judged["line"], "rule" | "at" | "branch" | "destination" | "action" | "reason"> &
     Partial<Judged["line"]>,
 ): Judged {
   const whole = { target: null, name: null, code: null, next: null, ...line };

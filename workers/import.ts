@@ -2,27 +2,31 @@
  * What is at destinations already, compared with what Branchline would write there. Looks as a plan does: at
  * sources and destinations that are stored as the document has them, and nowhere else; nothing is written anywhere.
  */
+
+import { createLimit, type Limit } from "../services/sources/limit.ts";
 import type { BranchRow } from "../services/store/branch.ts";
 import { type Snapshot, takeSnapshot } from "../services/store/snapshot.ts";
 import {
   type DocumentImport,
   finishImport,
+  type ImportedSource,
   type ImportLine,
   type Surveyed,
 } from "../services/sync/document-import.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { loginsWanted } from "../services/sync/material.ts";
 import type { LoginMaterial } from "../services/sync/model.ts";
-import type { Destination, Fingerprint, Observation, ObservedName } from "../services/sync/ports.ts";
+import type { Destination, Observation, ObservedName } from "../services/sync/ports.ts";
 import { usualExpressions } from "../services/sync/presets.ts";
 import { type Aim, aim, means } from "../services/sync/reconcile.ts";
 import { DEFAULT_ALIAS } from "../services/sync/variables.ts";
-import { isTelling, type Variant, variantsOf } from "../services/sync/variants.ts";
+import { isTelling, type Variant } from "../services/sync/variants.ts";
 import { viewIn } from "./foresee-intent.ts";
 import { UNCHECKED } from "./foresee-lines.ts";
 import { onlyObserved } from "./foresee-observe.ts";
 import { Reads } from "./foresee-reads.ts";
 import { compareScope, type Entry, type KnownDestination, type Posted } from "./foresee-scope.ts";
+import { matchAll, type Wanted } from "./import-match.ts";
 import { openDestination, type Runtime } from "./runtime.ts";
 import { attempt } from "./want.ts";
 
@@ -47,9 +51,29 @@ export async function surveyDocument(
   const reads = new Reads(runtime, snapshot, entries, options.signal);
   const spots = entries.flatMap((entry) => spotsOf(snapshot, entry));
   const survey = { runtime, snapshot, reads, open: opener(runtime, spots, options.signal) };
-  const surveyed: Surveyed[] = [];
-  for (const entry of entries) surveyed.push(await surveyRule(survey, entry, spots));
-  return finishImport(surveyed, options.replaceUnreadable);
+  const limit = createLimit(TARGETS_AT_ONCE);
+  const [sources, surveyed] = await Promise.all([
+    connectedSources(reads, entries),
+    Promise.all(entries.map(async (entry) => await surveyRule(survey, entry, spots, limit))),
+  ]);
+  return finishImport(sources, surveyed, options.replaceUnreadable);
+}
+
+/** Enough that a vendor far away does not make it long, few enough for none to mind. */
+const TARGETS_AT_ONCE = 4;
+
+async function connectedSources(reads: Reads, entries: readonly Entry[]): Promise<ImportedSource[]> {
+  const sources = [...new Set(entries.map(({ source }) => source))];
+  const found = await Promise.all(
+    sources.map(async (source): Promise<ImportedSource | null> => {
+      const asked = await reads.integrations(source).catch(asSyncError);
+      if (asked === null) return null;
+      if (asked instanceof SyncError)
+        return { source: source.name, integrations: null, reason: asked.message };
+      return { source: source.name, integrations: asked, reason: "" };
+    }),
+  );
+  return found.filter((one) => one !== null);
 }
 
 interface Survey {
@@ -94,7 +118,12 @@ function opener(runtime: Runtime, spots: readonly Spot[], signal: AbortSignal): 
   };
 }
 
-async function surveyRule(survey: Survey, entry: Entry, spots: readonly Spot[]): Promise<Surveyed> {
+async function surveyRule(
+  survey: Survey,
+  entry: Entry,
+  spots: readonly Spot[],
+  limit: Limit,
+): Promise<Surveyed> {
   const { rule, source, destination } = entry;
   const closed = closedBecause(entry);
   const wanted = wantedOf(entry);
@@ -102,8 +131,8 @@ async function surveyRule(survey: Survey, entry: Entry, spots: readonly Spot[]):
     const words = { rule: rule.name, destination: destination.name, reason: closed };
     return { name: rule.name, wanted: rule.variables, lines: [lineOf({ ...words, status: "unchecked" })] };
   }
-  const lines: ImportLine[] = [];
-  for (const spot of spots.filter((one) => one.entry === entry)) {
+  const mine = spots.filter((one) => one.entry === entry);
+  const surveyAt = async (spot: Spot): Promise<ImportLine[]> => {
     const at = {
       rule: rule.name,
       branch: spot.branch.name,
@@ -111,10 +140,12 @@ async function surveyRule(survey: Survey, entry: Entry, spots: readonly Spot[]):
       target: spot.home instanceof SyncError ? null : spot.home.key,
     };
     const found = await surveySpot(survey, spot, wanted).catch(asSyncError);
-    if (found instanceof SyncError) lines.push(lineOf({ ...at, status: "unchecked", reason: found.message }));
-    else lines.push(...found.map((one) => lineOf({ ...at, ...one })));
-  }
-  if (lines.length === 0 && source.row !== null && spots.every((one) => one.entry !== entry)) {
+    if (found instanceof SyncError) return [lineOf({ ...at, status: "unchecked", reason: found.message })];
+    return found.map((one) => lineOf({ ...at, ...one }));
+  };
+  const looked = mine.map(async (spot) => await limit(async () => await surveyAt(spot)));
+  const lines = (await Promise.all(looked)).flat();
+  if (mine.length === 0 && source.row !== null) {
     const reason = "the rule means none of the branches that are known so far";
     lines.push(lineOf({ rule: rule.name, destination: destination.name, status: "unchecked", reason }));
   }
@@ -147,13 +178,6 @@ const lineOf = (
 });
 
 // ---------------------------------------------------------------- which names
-
-interface Wanted {
-  /** By name as the destination spells it. */
-  readonly expressions: ReadonlyMap<string, string>;
-  /** Also other names count, if what they hold is one of the rule's logins: this is what it is compared with. */
-  readonly others: string | null;
-}
 
 function wantedOf({ rule, destination }: Entry): Wanted {
   const { normaliseName } = destination.adapter.traits;
@@ -248,57 +272,4 @@ function absent({ rule }: Entry, seen: Observation, wanted: Wanted): Found[] {
   return [...wanted.expressions.keys()]
     .filter((name) => !there.has(name))
     .map((name) => ({ name, status: "absent", reason }));
-}
-
-// ---------------------------------------------------------------- comparing
-
-interface Compared {
-  readonly logins: ReadonlyMap<string, LoginMaterial>;
-  readonly entry: Entry;
-}
-
-/** The nearest variant of each name that could be read; all names that want the same are compared at once. */
-async function matchAll(
-  runtime: Runtime,
-  names: readonly ObservedName[],
-  wanted: Wanted,
-  { logins, entry }: Compared,
-): Promise<Map<string, Variant>> {
-  const matches = new Map<string, Variant>();
-  const readable = names.filter(({ fingerprint, foreign }) => fingerprint !== null && foreign === null);
-  const wishes = new Map(
-    readable.map(({ name }) => [name, wanted.expressions.get(name) ?? wanted.others ?? ""]),
-  );
-  for (const expression of new Set(wishes.values())) {
-    const open = readable.filter(({ name }) => wishes.get(name) === expression);
-    const looked = new Map(open.map(({ fingerprint }) => [fingerprint ?? "", null as Variant | null]));
-    await find(runtime, looked, variantsOf(expression, logins, entry.rule.connection));
-    for (const { name, fingerprint } of open) {
-      const match = looked.get(fingerprint ?? "");
-      if (match != null) matches.set(name, match);
-    }
-  }
-  return matches;
-}
-
-/** So many comparisons take some milliseconds; others have their turn after them. */
-const AT_ONCE = 500;
-
-async function find(
-  { fingerprint }: Runtime,
-  looked: Map<Fingerprint, Variant | null>,
-  variants: Iterable<Variant>,
-): Promise<void> {
-  let left = looked.size;
-  let compared = 0;
-  for (const variant of variants) {
-    const made = fingerprint("value", variant.value);
-    if (looked.get(made) === null) {
-      looked.set(made, variant);
-      left -= 1;
-    }
-    if (left === 0) return;
-    compared += 1;
-    if (compared % AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
-  }
 }

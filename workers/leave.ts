@@ -5,12 +5,13 @@ import { ruleById } from "../services/store/rule.ts";
 
 /**
  * Bindings whose branch is gone, or that no rule means any longer. By the rule's choice their names are
- * taken away or stay behind. Returns the places where there is something to take away.
+ * taken away or stay behind. `noticed`: what led to it. Returns the places where there is something to take away.
  */
 export async function leave(
   tx: Db,
   bindings: readonly BindingRow[],
   why: "branch-gone" | "no-longer-meant",
+  noticed: readonly string[],
 ): Promise<string[]> {
   const due: string[] = [];
   // Locked before the ledger is read: a push that is about to claim its first names waits, and finds out.
@@ -26,7 +27,7 @@ export async function leave(
     const takeAway = why === "branch-gone" ? wish?.onBranchDelete === "delete" : wish?.policy === "mirror";
     if (places.length === 0) await setState(tx, [binding.id], "removed");
     else if (takeAway) {
-      await setLeaving(tx, binding.id);
+      await setLeaving(tx, binding.id, noticed);
       due.push(...places);
     } else await setState(tx, [binding.id], "retained");
   }

@@ -14,14 +14,13 @@ import { recordProof } from "../services/store/login.ts";
 import { openIntent, unsettle } from "../services/store/place.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import type { LoginMaterial } from "../services/sync/model.ts";
-import { nextFor } from "../services/sync/outcome.ts";
 import type { Change, Claim, Mark, Source } from "../services/sync/ports.ts";
 import { type PushOutcome, type PushPorts, push, type StepName } from "../services/sync/push.ts";
 import { doubtAccount, proveAccount } from "./account.ts";
 import { loadPush } from "./load.ts";
 import { openShared } from "./reads.ts";
 import { livesElsewhere, type PushContext, recordFailure, recordOutcome } from "./record.ts";
-import { LostLease, type Outcome, runWork, type Work } from "./run.ts";
+import { afterDeaths, LostLease, type Outcome, runWork, type Work } from "./run.ts";
 import { type Counted, openDestination, openProof, type Runtime } from "./runtime.ts";
 
 /** Told when a push reaches a step; tests stop the process there. */
@@ -81,9 +80,11 @@ async function park(id: string, work: Work, error: SyncError): Promise<void> {
   await work.record(async (tx) => {
     const here = await bindingsAtPlace(tx, id, await ownersAt(tx, id));
     const waiting = here.filter(({ binding }) => binding.leaving || binding.wanted > binding.applied);
-    const ids = waiting.map(({ binding }) => binding.id);
-    const reason = { code: error.code, cause: error.message, next: nextFor(error) };
-    await setOutcome(tx, ids, "parked", reason);
+    for (const { binding, rule, branch } of waiting) {
+      // What leaves is told nothing any more.
+      const next = afterDeaths(binding.leaving ? null : `${rule.name}/${branch.name}`);
+      await setOutcome(tx, [binding.id], "parked", { code: error.code, cause: error.message, next });
+    }
   });
 }
 

@@ -37,7 +37,7 @@ async function bury(runtime: Runtime, row: BranchRow, work: Work): Promise<Outco
   const successor = await successorOf(db, row);
   if (successor !== null) return { kind: "done", dueInMs: SUCCESSION_MS[successor] };
   await work.record(async (tx) => {
-    const places = await leave(tx, await bindingsOfBranch(tx, row.id), "branch-gone");
+    const places = await leave(tx, await bindingsOfBranch(tx, row.id), "branch-gone", row.noticed);
     await markDue(tx, "place", places);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
@@ -77,9 +77,9 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
     const current = await branchById(tx, row.id);
     if (current?.revision !== work.lease.revision) return;
     const known = await recordAll(runtime, tx, row, reading, wanted);
-    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known });
+    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known, noticed: row.noticed });
     const unmeant = bound.filter((b) => !meant.some((entry) => entry.rule.id === b.ruleId));
-    await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant"));
+    await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", row.noticed));
     await markRead(tx, row.id);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });

@@ -11,13 +11,14 @@ import {
   type Holding,
   recordName,
 } from "../services/store/ledger.ts";
-import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
+import { forgetCauses, type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
 import { type PushResult, recordPush } from "../services/store/push.ts";
 import { markDue } from "../services/store/work.ts";
 import type { Drift } from "../services/sync/drift.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
+import type { Rule } from "../services/sync/model.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
-import type { DestinationAdapter } from "../services/sync/ports.ts";
+import type { DestinationAdapter, Traits } from "../services/sync/ports.ts";
 import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
 import { parseVariable } from "../services/sync/variables.ts";
 import type { Trace } from "./push.ts";
@@ -44,7 +45,7 @@ export async function recordOutcome(
   const unsure = outcome.applied.some(({ result }) => result.unsettled);
   const finished = outcome.applied.every(({ result }) => result.error === null);
   await work.record(async (tx) => {
-    await recordNames(tx, row.id, input, outcome);
+    await recordNames(tx, context, input, outcome);
     await recordBindings(context, tx, outcome);
     // What could not be written again this time is written when it can be, and holds up nobody's settling.
     if (input.force) await doubtNames(tx, row.id, doneIn(outcome));
@@ -78,10 +79,11 @@ const repairedDrift = ({ plan, applied }: PushOutcome): PushOutcome["plan"]["dri
 
 async function recordNames(
   tx: Db,
-  placeId: string,
+  { row: { id: placeId }, adapter: { traits } }: PushContext,
   { ledger, bindings }: PushInput,
   outcome: PushOutcome,
 ): Promise<void> {
+  const holding = (bindingId: string, name: string) => holdingOf(bindings, bindingId, name, traits);
   for (const { bindingId, change, result } of outcome.applied) {
     if (result.error !== null) {
       // Surely never made: should the name appear, it is somebody else's.
@@ -94,12 +96,12 @@ async function recordNames(
       await recordName(tx, placeId, change.name, {
         fingerprint: change.fingerprint,
         version: result.version,
-        holds: holdingOf(bindings, bindingId, change.name),
+        holds: holding(bindingId, change.name),
       });
   }
   for (const { name, fingerprint, version } of outcome.plan.equal) {
-    const owner = bindings.find(({ rule }) => name in rule.variables)?.id ?? "";
-    await recordName(tx, placeId, name, { fingerprint, version, holds: holdingOf(bindings, owner, name) });
+    const owner = bindings.find(({ rule }) => textOf(rule, name, traits) !== undefined)?.id ?? "";
+    await recordName(tx, placeId, name, { fingerprint, version, holds: holding(owner, name) });
   }
   await forgetNames(tx, placeId, outcome.plan.forget);
   await countDrift(
@@ -109,10 +111,21 @@ async function recordNames(
   );
 }
 
+type Spelling = Pick<Traits, "normaliseName">;
+
+/** What a rule writes under a name as the vendor spells it. */
+const textOf = ({ variables }: Pick<Rule, "variables">, name: string, traits: Spelling): string | undefined =>
+  Object.entries(variables).find(([key]) => traits.normaliseName(key) === name)?.[1];
+
 /** Which generation of which login is in a name; null: what is there is no secret. */
-function holdingOf(bindings: PushInput["bindings"], bindingId: string, name: string): Holding | null {
+function holdingOf(
+  bindings: PushInput["bindings"],
+  bindingId: string,
+  name: string,
+  traits: Spelling,
+): Holding | null {
   const binding = bindings.find(({ id }) => id === bindingId);
-  const text = Object.entries(binding?.rule.variables ?? {}).find(([key]) => key === name)?.[1];
+  const text = binding === undefined ? undefined : textOf(binding.rule, name, traits);
   const expression = text === undefined ? null : parseVariable(text);
   if (expression?.kind !== "login" || !expression.form.secret) return null;
   const login = binding?.logins.find(({ alias }) => alias === expression.alias);
@@ -234,8 +247,14 @@ function resultOf(what: BindingOutcome, attempts: number): PushResult {
   };
 }
 
+/** Of bindings that have all they want nothing led here. */
+const causesOf = ({ causes }: PlaceRow, loaded: PushContext["loaded"]): string[] => [
+  ...causes,
+  ...[...loaded.values()].flatMap(({ binding }) => (binding.wanted > binding.applied ? binding.causes : [])),
+];
+
 async function writeHistory(
-  { row, work, trace, counted, destination, runtime }: PushContext,
+  { row, work, trace, counted, destination, runtime, loaded }: PushContext,
   tx: Db,
   outcome: PushOutcome | null,
   failure?: { readonly error: SyncError; readonly bindings: readonly string[] },
@@ -249,7 +268,10 @@ async function writeHistory(
   const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
   const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
   const word = error !== null ? verdict(error, row.attempts).state : well;
+  const causes = causesOf(row, loaded);
+  await forgetCauses(tx, row.id, row.causes);
   await recordPush(tx, {
+    causes,
     placeId: row.id,
     epoch: work.lease.epoch,
     startedAt: trace.startedAt,

@@ -7,13 +7,14 @@ import type { Database } from "../services/store/db.ts";
 import { databaseIdentity, ensureInstallation, suspendAll } from "../services/store/installation.ts";
 import { countStates } from "../services/store/views.ts";
 import { createFingerprinter } from "../services/sync/fingerprint.ts";
+import { FINGERPRINT_KEY, Keyring } from "../services/sync/keyring.ts";
 import type { DestinationAdapter, ResolveCredential, SourceAdapter } from "../services/sync/ports.ts";
-import { seal, unseal } from "../services/sync/seal.ts";
 import type { Runtime, Settings } from "./runtime.ts";
 
 export interface SetupOptions {
   readonly database: Database;
-  readonly masterKey: Uint8Array;
+  /** One key, or several while one replaces the other. */
+  readonly masterKey: Uint8Array | Keyring;
   readonly sources: ReadonlyMap<string, SourceAdapter>;
   readonly destinations: ReadonlyMap<string, DestinationAdapter>;
   readonly resolve: ResolveCredential;
@@ -21,18 +22,17 @@ export interface SetupOptions {
   readonly log: Logger;
 }
 
-const FINGERPRINT_KEY = "fingerprint key";
-
 /**
  * Makes the installation on first use, and opens its fingerprint key with the master key. State that
  * finds itself in another database than it was made in is a copy or a restored backup: the world has
  * moved on meanwhile, so it writes nothing until someone says that it may.
  */
 export async function setup(options: SetupOptions): Promise<Omit<Runtime, "kick">> {
-  const { database, masterKey, log } = options;
-  const fresh = { sealedKey: seal(masterKey, FINGERPRINT_KEY, randomBytes(32)) };
+  const { database, log } = options;
+  const keyring = Keyring.of(options.masterKey);
+  const fresh = { sealedKey: keyring.sealFirst(FINGERPRINT_KEY, randomBytes(32)) };
   const installation = await ensureInstallation(database.db, fresh);
-  const key = unseal(masterKey, FINGERPRINT_KEY, installation.sealedKey);
+  const key = keyring.unseal(FINGERPRINT_KEY, installation.sealedKey);
   const identity = await databaseIdentity(database.db);
   if (identity !== installation.identity && installation.suspendedAt === null) {
     await suspendAll(database.db, "this state was made in another database: it is a copy or was restored");

@@ -4,7 +4,7 @@ import { destinationById } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
 import { installationRow } from "../services/store/installation.ts";
 import { keptLedgersOf } from "../services/store/ledger.ts";
-import { placeById, placesOfContainer } from "../services/store/place.ts";
+import { noteCause, placeById, placesOfContainer } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
 import { drifted } from "../services/sync/drift.ts";
 import { asSyncError } from "../services/sync/errors.ts";
@@ -59,7 +59,8 @@ async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): P
       place: place.key,
       names: drift.map(({ name, kind }) => `${name} ${kind}`).join(", "),
     };
-    await recordEvent(db, { origin: "sweep", kind: "drift", subject, outcome: "processed" });
+    const event = await recordEvent(db, { origin: "sweep", kind: "drift", subject, outcome: "processed" });
+    await noteCause(db, place.id, event);
   }
   await markDue(db, "place", due);
   runtime.kick();

@@ -23,6 +23,8 @@ export interface Meant {
   readonly reading: BranchReading | null;
   /** The logins that could be made, by `loginKey`. */
   readonly known: ReadonlyMap<string, LoginRow>;
+  /** What made the branch due. */
+  readonly noticed: readonly string[];
 }
 
 export const loginKey = (login: { role: string; database: string }): string =>
@@ -55,7 +57,7 @@ export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void
       await setState(tx, [binding.id], "parked", reason);
     } else wishes.push(wish);
   }
-  await raise(runtime, tx, wishes);
+  await raise(runtime, tx, wishes, meant.noticed);
 }
 
 /** What one binding wants to have, and where. */
@@ -105,7 +107,12 @@ function isBack({ leaving, state, code }: BindingRow): boolean {
   return state === "parked" && (code === "source_unready" || code === "policy");
 }
 
-async function raise(runtime: Runtime, tx: Db, wishes: readonly Wish[]): Promise<void> {
+async function raise(
+  runtime: Runtime,
+  tx: Db,
+  wishes: readonly Wish[],
+  noticed: readonly string[],
+): Promise<void> {
   const placed = await placesFor(runtime, tx, wishes);
   // Also who wants nothing new may inherit: its predecessor may have left only now.
   const { removed, heirs } = await takeOver(tx, placed);
@@ -114,7 +121,7 @@ async function raise(runtime: Runtime, tx: Db, wishes: readonly Wish[]): Promise
     ({ moves, bindingId }) => (moves || heirs.has(bindingId)) && !removed.has(bindingId),
   );
   if (raised.length === 0) return;
-  await raiseWanted(tx, raised);
+  await raiseWanted(tx, raised, noticed);
   await markDue(tx, "place", [
     ...new Set([...raised.map((one) => one.placeId), ...(await formerPlaces(tx, raised))]),
   ]);

@@ -72,7 +72,8 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
     const { revision } = work.lease;
     // As if somebody had said so: the next look lists again.
     await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
-    await settleEvents(tx, { sourceId: row.id }, upTo);
+    // What came after the list is found by the next look, and so is what an event led to.
+    if (!unlisted) await settleEvents(tx, { sourceId: row.id }, upTo);
   });
   const unsure = unlisted || (missing.length > gone.length && !held);
   return { kind: "done", dueInMs: unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs };

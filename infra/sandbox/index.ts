@@ -1,7 +1,8 @@
 /** All five stand-ins at once, with credentials that open them: for flows, the demo and a look around. */
 import { AWS_DEFAULTS, type AwsState, startAws } from "./aws.ts";
+import type { Computes } from "./computes/index.ts";
 import { GITHUB_DEFAULTS, type GitHubState, startGitHub } from "./github.ts";
-import { type Computes, NEON_PROJECT, NEON_TOKEN, type NeonState, startNeon } from "./neon.ts";
+import { NEON_PROJECT, NEON_TOKEN, type NeonState, startNeon } from "./neon.ts";
 import { startVault, VAULT_APPROLE, VAULT_TOKEN, type VaultState } from "./vault.ts";
 import type { Vendor, VendorOptions } from "./vendor.ts";
 import { startVercel, VERCEL_DEFAULTS, type VercelState } from "./vercel.ts";

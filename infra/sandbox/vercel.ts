@@ -48,6 +48,7 @@ function vercelApp(state: VercelState): Hono<VercelEnv> {
   });
   app.get("/v2/teams/:teamId", (c) => c.json(team(state, c.get("token").teams, c.req.param("teamId"))));
   app.get("/v9/projects/:idOrName", (c) => c.json(project(projectOf(state, c))));
+  app.get("/v6/deployments", (c) => c.json(deployments(state, c.req.query())));
   projectEnvRoutes(app, state, new Limiter(state));
   sharedEnvRoutes(app, state);
   return app;
@@ -67,14 +68,29 @@ function team(state: VercelState, mine: readonly string[], id: string): Record<s
 }
 
 function project(found: ReturnType<VercelState["project"]>): Record<string, unknown> {
-  const { id, name, ownerId, link, customEnvironments } = found;
+  const { id, name, ownerId, link, customEnvironments, deploys } = found;
   const { branches: _, ...shownLink } = link ?? { branches: null };
   return {
     id,
     name,
     accountId: ownerId,
     customEnvironments,
+    gitProviderOptions: { createDeployments: deploys ? "enabled" : "disabled" },
     ...(link === null ? {} : { link: { type: "github", repoId: 1, ...shownLink } }),
+  };
+}
+
+/** One for each git branch that was pushed. */
+function deployments(
+  state: VercelState,
+  { projectId = "", branch }: Readonly<Record<string, string>>,
+): Record<string, unknown> {
+  const found = state.projects.find(({ id, name }) => id === projectId || name === projectId);
+  const known = found?.deploys === true ? [...(found.link?.branches ?? [])] : [];
+  const pushed = known.filter((one) => branch === undefined || one === branch);
+  return {
+    deployments: pushed.map((githubCommitRef, i) => ({ uid: `dpl_${i}`, meta: { githubCommitRef } })),
+    pagination: { count: pushed.length, next: null, prev: null },
   };
 }
 

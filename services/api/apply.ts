@@ -88,9 +88,10 @@ export function applies(router: Router, document: ApplyDocument): void {
   router.on(readProgress, async () => await document.progress());
 }
 
-/** Where the file that the server was started with says what is to be, the API does not. */
-export const managedByFile = (): ApiProblem =>
+/** Where a file that some process was started with says what is to be, the API does not, whichever process is asked. */
+export const managedByFile = (file: string): ApiProblem =>
   new ApiProblem(
     "managed_by_file",
-    "This installation is configured by the file that BRANCHLINE_CONFIG names. Change that file and start the server again.",
+    `This installation is configured by a file (BRANCHLINE_CONFIG: ${file}). Change that file and start its server again; or start without it and say so with branchline unmanage.`,
+    { members: { file } },
   );

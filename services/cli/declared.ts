@@ -3,6 +3,7 @@ import type { Runtime, Settings } from "../../workers/runtime.ts";
 import { destinations } from "../destinations/index.ts";
 import type { Configuration, Webhooks } from "../file/configuration.ts";
 import { sourceAdapters } from "../sources/index.ts";
+import { recordAudit } from "../store/audit.ts";
 import { configurationRow } from "../store/configuration.ts";
 import { configure, type Declared } from "../store/configure.ts";
 import type { Db } from "../store/db.ts";
@@ -58,17 +59,27 @@ export async function storedBlocks(db: Db): Promise<Blocks> {
 export async function takeIn(
   runtime: Pick<Runtime, "database" | "fingerprint" | "resolve" | "log">,
   configuration: Configuration | null,
+  file = "branchline.yaml",
 ): Promise<{ settings: StoredSettings }> {
   const { db } = runtime.database;
   if (configuration === null) return { settings: await storedSettings(db) };
   const settings = settingsIn(configuration);
   const revision = configuration.revision ?? null;
   const taken = await configure(db, declared(configuration, runtime), { revision, settings });
+  // Nobody but the API is refused as moved or managed.
   if (taken.outcome !== "old") return { settings };
-  runtime.log.warn(
-    { stored: taken.revision, revision },
-    "the file is older than what was applied last and is left aside; this process goes on with what is stored",
-  );
+  const stored = taken.revision;
+  const reason =
+    "the file is older than what was applied last and is left aside; this process goes on with what is stored";
+  runtime.log.warn({ stored, revision }, reason);
+  await recordAudit(db, {
+    actor: `the file ${file}`,
+    action: "document.refuse",
+    object: "configuration",
+    requestId: null,
+    sourceAddress: null,
+    details: { code: "old_revision", reason, revision, stored },
+  });
   return { settings: await storedSettings(db) };
 }
 

@@ -25,11 +25,21 @@ const PAINT: Readonly<Record<PlanAction, (text: string) => string>> = {
 
 export function drawPlan(plan: DocumentPlan): string {
   const rules = plan.rules.filter(worthTelling);
-  const partRows = plan.parts.map(({ section, name, action, reason }) => [action, section, name, reason]);
-  const ruleRows = rules.map((rule) => [rule.name, rule.action, matched(rule), rule.reason]);
+  const partRows = plan.parts.map(({ section, name, at, action, reason }) => [
+    action,
+    section,
+    withPlace(name, at),
+    reason,
+  ]);
+  const ruleRows = rules.map((rule) => [
+    withPlace(rule.name, rule.at),
+    rule.action,
+    matched(rule),
+    rule.reason,
+  ]);
   const lineRows = plan.lines.map((line) => [
     PAINT[line.action](`${SIGNS[line.action]} ${line.action}`),
-    line.rule,
+    withPlace(line.rule, line.at),
     line.branch ?? "(all)",
     `${line.destination}${line.target === null ? "" : `\n${line.target}`}`,
     line.name ?? "(all)",
@@ -50,9 +60,10 @@ export function drawPlan(plan: DocumentPlan): string {
 const worthTelling = ({ action, nearMisses }: DocumentPlan["rules"][number]): boolean =>
   action !== "none" || nearMisses.length > 0;
 
-function about({ rule, branch, message }: DocumentPlan["warnings"][number]): string {
+function about({ rule, at, branch, message }: DocumentPlan["warnings"][number]): string {
   const who = [rule, branch].filter((text) => text !== null).join("/");
-  return who === "" ? message : `${who}: ${message}`;
+  const where = at === null || message.startsWith(at) ? "" : ` (${at})`;
+  return who === "" ? message : `${who}${where}: ${message}`;
 }
 
 /** `web-preview matches 41 of 57` in the table's column. */
@@ -60,6 +71,9 @@ function matched({ matches, of, nearMisses }: DocumentPlan["rules"][number]): st
   const missed = nearMisses.length === 0 ? "" : `\nmissed by little: ${nearMisses.join(", ")}`;
   return `matches ${matches} of ${of}${missed}`;
 }
+
+/** Where the document says it, below its name. */
+const withPlace = (name: string, at: string | null): string => (at === null ? name : `${name}\n${at}`);
 
 const why = ({ reason, next }: PlanLine): string => (next === null ? reason : `${reason}\n${next}`);
 
@@ -85,14 +99,18 @@ export function markdownPlan(plan: DocumentPlan): string {
   const title = plan.changes
     ? `### Branchline plan: ${counts(plan) || "changes"}`
     : "### Branchline plan: nothing to do";
-  const parts = plan.parts.map(({ section, name, action, reason }) => [action, `${section}.${name}`, reason]);
+  const parts = plan.parts.map(({ section, name, at, action, reason }) => [
+    action,
+    withPlace(`${section}.${name}`, at),
+    reason,
+  ]);
   const rules = plan.rules
     .filter(worthTelling)
-    .map((rule) => [rule.name, rule.action, matched(rule), rule.reason]);
+    .map((rule) => [withPlace(rule.name, rule.at), rule.action, matched(rule), rule.reason]);
   const shown = plan.lines.slice(0, MOST_LINES);
   const lines = shown.map((line) => [
     `${SIGNS[line.action]} ${line.action}`,
-    line.rule,
+    withPlace(line.rule, line.at),
     line.branch ?? "(all)",
     [line.destination, line.target].filter((text) => text !== null).join(": "),
     line.name ?? "(all)",

@@ -18,6 +18,7 @@ interface Options {
   readonly force?: boolean;
   readonly githubEnv?: boolean;
   readonly gitBranch?: string;
+  readonly sha?: string;
   readonly wait?: number;
   readonly mask: "all" | "secrets";
   readonly json?: boolean;
@@ -42,6 +43,10 @@ export function envCommand(): Command {
     .option(
       "--git-branch <name>",
       "the preview of a git branch: the branch preview/NAME, as Neon's integrations call it",
+    )
+    .option(
+      "--sha <commit>",
+      "with --git-branch: only when Neon has been looked at since Branchline heard of this commit",
     )
     .option("--wait <duration>", "try until it is there: a preview is made while the job runs", duration)
     .option("--role <name>", "the role to log in as; without it the owner of the database")
@@ -69,12 +74,17 @@ export function envCommand(): Command {
 Needs a token with the scope reveal; each use is in the audit log. In GitHub Actions none has to be stored: with
 permissions id-token: write the job proves who it is, if the server's branchline.yaml trusts it (auth.oidc).
 
+--sha keeps a job from racing with what its own push set off: nothing is given before a look at Neon that began after
+Branchline had heard of the commit has ended. GitHub's webhook tells of it, or else this command does, so a delivery that
+is lost holds up nobody. It says nothing about destinations: \`branchline wait\` does. The commit is a whole one. Where the
+job's own token names a commit, any other one is refused: in GitHub Actions say "$GITHUB_SHA".
+
 Examples:
   branchline env shop/preview/login -o .env
   branchline env shop/preview/login --preset prisma
   branchline env shop/preview/login --rule web-preview --json
   branchline env "shop/preview/$BRANCH" --preset github-actions-migrations --github-env
-  branchline env shop --git-branch "$GITHUB_HEAD_REF" --wait 5m --github-env
+  branchline env shop --git-branch "$GITHUB_HEAD_REF" --sha "$GITHUB_SHA" --wait 5m --github-env
 ${exitHelp([...CLIENT_CODES, [EXIT.cannotWrite, "the file cannot be written, or is not branchline's"]])}`,
     )
     .action(async (place: string, options: Options) => await env(parsePlace(place), options));
@@ -90,6 +100,7 @@ async function env(place: Place, options: Options): Promise<void> {
     );
   }
   const wanted = placeFor(place, options);
+  checkCommit(options);
   const found = await withClient(environment, (client) => untilThere(client, wanted, options));
   if (options.githubEnv === true && githubEnvPath !== null) {
     mask(found.variables, options.mask);
@@ -123,6 +134,20 @@ function placeFor(place: Place, { gitBranch }: Options): Place {
   return { source: place.source, branch: `preview/${gitBranch}` };
 }
 
+function checkCommit({ sha, gitBranch }: Options): void {
+  if (sha === undefined) return;
+  if (gitBranch === undefined)
+    throw new CommandError(
+      EXIT.data,
+      "--sha needs --git-branch\n  A commit is looked for on its git branch.",
+    );
+  if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(sha))
+    throw new CommandError(
+      EXIT.data,
+      '--sha is not a whole commit\n  In GitHub Actions: --sha "$GITHUB_SHA"',
+    );
+}
+
 const PAUSE_MS = 2_000;
 
 /** A branch that is not there yet, or not ready, may be so in a moment. */
@@ -133,17 +158,23 @@ async function untilThere(client: Client, place: Place, options: Options): Promi
       return await ask(client, place, options);
     } catch (error) {
       const left = deadline - performance.now();
-      if (left <= 0 || !(error instanceof CommandError) || !LATER.has(error.exitCode)) throw error;
+      if (!(error instanceof CommandError) || !LATER.has(error.exitCode)) throw error;
+      if (left <= 0) throw options.sha === undefined || options.wait !== undefined ? error : impatient(error);
       await pause(Math.min(PAUSE_MS, left));
     }
   }
 }
 
+/** A look takes a moment, so asking once seldom does. */
+const impatient = ({ exitCode, message }: CommandError): CommandError =>
+  new CommandError(exitCode, `${message}\n  With --wait 1m it is waited for.`);
+
 const LATER: ReadonlySet<number> = new Set([EXIT.missing, EXIT.unavailable]);
 
 async function ask(client: Client, { source, branch }: Place, options: Options): Promise<Answer> {
-  const { preset = null, rule = null, role = null, database = null } = options;
-  const query = { branch, preset, rule, role, database };
+  const { preset = null, rule = null, role = null, database = null, sha = null } = options;
+  const gitBranch = sha === null ? null : (options.gitBranch ?? null);
+  const query = { branch, preset, rule, role, database, gitBranch, sha };
   return await client.get(`/v1/sources/${encodeURIComponent(source)}/env`, query, answer);
 }
 

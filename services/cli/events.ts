@@ -66,6 +66,9 @@ function redeliverCommand(): Command {
     });
 }
 
+const led = ({ pushes }: EventItem): string =>
+  pushes.length === 0 ? "" : `led to ${pushes.length} ${pushes.length === 1 ? "push" : "pushes"}`;
+
 function drawn(items: readonly EventItem[]): string {
   if (items.length === 0) return "There are no such events.";
   const rows = items.map((one) => [
@@ -75,7 +78,7 @@ function drawn(items: readonly EventItem[]): string {
     one.kind,
     [one.source, one.branch].filter(Boolean).join("/") || "-",
     one.outcome,
-    one.reason ?? "",
+    one.reason ?? led(one),
   ]);
   return drawRows(["id", "ago", "origin", "kind", "about", "outcome", "why"], rows, screen());
 }

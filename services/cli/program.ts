@@ -30,6 +30,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   release: async () => (await import("./tell.ts")).releaseCommand(),
   suspend: async () => (await import("./suspend.ts")).suspendCommand(),
   resume: async () => (await import("./suspend.ts")).resumeCommand(),
+  unmanage: async () => (await import("./unmanage.ts")).unmanageCommand(),
   confirm: async () => (await import("./confirm.ts")).confirmCommand(),
   audit: async () => (await import("./audit.ts")).auditCommand(),
   tokens: async () => (await import("./tokens.ts")).tokensCommand(),

@@ -10,38 +10,56 @@ import type { InForce } from "../file/posted.ts";
 import { same } from "../store/configure.ts";
 import { inlineCredential } from "../sync/credential.ts";
 import type { PlanPart } from "../sync/document-plan.ts";
+import { SyncError } from "../sync/errors.ts";
 import type { Fingerprinter } from "../sync/fingerprint.ts";
+import { Keyring } from "../sync/keyring.ts";
 import type { CredentialRef, ResolveCredential } from "../sync/ports.ts";
-import { seal, unseal } from "../sync/seal.ts";
 import { Secret } from "../sync/secret.ts";
 
 const SEALED = "sealed:";
 const INLINE = "inline:";
 export const CREDENTIAL = "credential";
 
-const open = (masterKey: Uint8Array, { ref }: CredentialRef): Secret =>
-  new Secret(Buffer.from(unseal(masterKey, CREDENTIAL, ref.slice(SEALED.length))).toString("utf8"));
+/**
+ * A process that opened the installation's own key and cannot open this was overtaken by `rekey`. Others can: what it
+ * was about to do is tried again and is not parked.
+ */
+function open(keyring: Keyring, { ref }: CredentialRef): Secret {
+  return unlessOvertaken(
+    () => new Secret(Buffer.from(keyring.unseal(CREDENTIAL, ref.slice(SEALED.length))).toString("utf8")),
+  );
+}
 
-/** Resolves sealed references by the master key and leaves all others to `others`. */
-export const sealedOr =
-  (masterKey: Uint8Array, others: ResolveCredential): ResolveCredential =>
-  (ref) =>
-    ref.ref.startsWith(SEALED) ? open(masterKey, ref) : others(ref);
+function unlessOvertaken<T>(use: () => T): T {
+  try {
+    return use();
+  } catch {
+    throw new SyncError("unavailable", "the master key of this process does not open what is sealed", {
+      next: "If the key was replaced, start this process again with the new BRANCHLINE_MASTER_KEY.",
+    });
+  }
+}
+
+/** Resolves sealed references by the master key and leaves all others to `others`. Throws `unavailable` if it cannot. */
+export function sealedOr(masterKey: Uint8Array | Keyring, others: ResolveCredential): ResolveCredential {
+  const keyring = Keyring.of(masterKey);
+  return (ref) => (ref.ref.startsWith(SEALED) ? open(keyring, ref) : others(ref));
+}
 
 type Section = "sources" | "destinations";
 
 /** For one document: finds out what its credentials are, first without and then with sealing them. */
 export class Sealing {
   readonly kept: Kept;
-  readonly #masterKey: Uint8Array;
+  readonly #keyring: Keyring;
   readonly #fingerprint: Fingerprinter;
   readonly #inForce: InForce;
   readonly #marker = new Secret(randomUUID());
   /** By the text that stands for them until they are sealed. */
   readonly #new = new Map<string, Secret>();
 
-  constructor(masterKey: Uint8Array, fingerprint: Fingerprinter, inForce: InForce) {
-    this.#masterKey = masterKey;
+  constructor(keyring: Keyring, fingerprint: Fingerprinter, inForce: InForce) {
+    this.#keyring = keyring;
     this.#fingerprint = fingerprint;
     this.#inForce = inForce;
     this.kept = {
@@ -69,6 +87,7 @@ export class Sealing {
           refused.push({
             section,
             name: one.name,
+            at: configuration.positions?.[`${section}.${one.name}`] ?? null,
             action: "refuse",
             reason: "its address or account changes: the credential that was kept has to be given again",
           });
@@ -82,12 +101,15 @@ export class Sealing {
     return { configuration: { ...configuration, sources, destinations, webhooks }, refused };
   }
 
-  /** The same document, ready to be stored. */
-  seal(configuration: Configuration): Configuration {
+  /** The same document, ready to be stored beside `inForce`, the installation's sealed key. Throws as a keyring. */
+  seal(configuration: Configuration, inForce: string): Configuration {
     return mapReferences(configuration, [], (ref) => {
       const secret = this.#new.get(ref.ref);
       if (secret === undefined) return ref;
-      return { ref: SEALED + seal(this.#masterKey, CREDENTIAL, Buffer.from(secret.reveal())) };
+      const plain = Buffer.from(secret.reveal());
+      return {
+        ref: SEALED + unlessOvertaken(() => this.#keyring.sealLike(inForce, CREDENTIAL, plain)),
+      };
     });
   }
 
@@ -97,7 +119,7 @@ export class Sealing {
     const before = stored?.ref.startsWith(SEALED) === true ? stored : undefined;
     if (this.#isKept(ref) && before !== undefined) return before;
     const print = this.#print(secret);
-    if (before !== undefined && this.#print(open(this.#masterKey, before)) === print) return before;
+    if (before !== undefined && this.#print(open(this.#keyring, before)) === print) return before;
     this.#new.set(INLINE + print, secret);
     return { ref: INLINE + print };
   }

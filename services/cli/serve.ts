@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { basename } from "node:path";
 import {
   ConfigurationError,
   type Environment,
@@ -11,9 +11,10 @@ import type { Configuration } from "../file/configuration.ts";
 import { loadFile } from "../file/load.ts";
 import { createLogger } from "../log.ts";
 import { sourceAdapters } from "../sources/index.ts";
+import { Keyring } from "../sync/keyring.ts";
 import { openServer } from "./database.ts";
 import { interrupted } from "./interrupt.ts";
-import { keyBeside } from "./keys.ts";
+import { keysBeside, keysMade } from "./keys.ts";
 import { startService } from "./service.ts";
 
 const FOLDER = ".branchline";
@@ -30,9 +31,10 @@ export async function serve(options: { api?: boolean; worker?: boolean }): Promi
     const service = await startService({
       databaseUrl: server.url,
       redisUrl: redisUrl?.reveal() ?? null,
-      masterKey: environment.masterKey ?? keyBeside(join(FOLDER)),
+      masterKey: keyringOf(environment),
       adminToken,
       configuration,
+      ...(environment.configPath === null ? {} : { file: basename(environment.configPath) }),
       allowedReferences: environment.allowedReferences,
       roles: { api: both || options.api === true, worker: both || options.worker === true },
       host,
@@ -49,6 +51,14 @@ export async function serve(options: { api?: boolean; worker?: boolean }): Promi
     await server.stop();
   }
   process.exit(0);
+}
+
+/** An embedded installation's own key is read again when it does not open what is sealed: `rekey` may have replaced it. */
+function keyringOf({ databaseUrl, masterKey, formerMasterKey }: Environment): Keyring {
+  const former = formerMasterKey === null ? [] : [formerMasterKey];
+  if (databaseUrl !== null && masterKey !== null) return new Keyring([masterKey, ...former]);
+  const given = masterKey === null ? keysMade(FOLDER) : [masterKey];
+  return new Keyring([...given, ...former], () => keysBeside(FOLDER));
 }
 
 /** The environment's problems and the file's in one list. */

@@ -1,6 +1,6 @@
 /** A running Branchline: API, workers, or both, on one database. `serve` and `demo` are made of it. */
 import { startDispatching, startWorking } from "../../workers/main.ts";
-import { DEFAULT_SETTINGS, openSource, type Runtime, type Settings } from "../../workers/runtime.ts";
+import { openSource, type Runtime, type Settings } from "../../workers/runtime.ts";
 import { setup } from "../../workers/setup.ts";
 import type { ApiDeps } from "../api/app.ts";
 import { depsFromStore } from "../api/from-store.ts";
@@ -13,11 +13,15 @@ import { closeConnections } from "../http.ts";
 import { type Logger, seldom } from "../log.ts";
 import { sourceAdapters } from "../sources/index.ts";
 import { judgeSkew, measureSkew } from "../store/clock.ts";
+import { configurationVersion } from "../store/configuration.ts";
 import { type Database, openDatabase } from "../store/db.ts";
 import { migrate } from "../store/migrate.ts";
+import { Keyring } from "../sync/keyring.ts";
 import type { Secret } from "../sync/secret.ts";
-import { intervalsOf, type StoredSettings, storedBlocks, storedSettings, takeIn } from "./declared.ts";
+import { storedBlocks, storedSettings, takeIn } from "./declared.ts";
 import { createDocuments } from "./documents.ts";
+import { type Current, type Following, follow, intervalsIn, noteFile } from "./follow.ts";
+import { checkQueue } from "./queue.ts";
 import { sealedOr } from "./sealed.ts";
 import { StoredCredentials } from "./stored.ts";
 
@@ -25,10 +29,13 @@ export interface ServiceOptions {
   /** Direct: workers listen on it. */
   readonly databaseUrl: string;
   readonly redisUrl: string | null;
-  readonly masterKey: Uint8Array;
+  /** One key, or several while one replaces the other. */
+  readonly masterKey: Uint8Array | Keyring;
   readonly adminToken: Secret | null;
   /** Null: what was configured before stays. */
   readonly configuration: Configuration | null;
+  /** The name of the file that it was read from; default: branchline.yaml. */
+  readonly file?: string;
   /** Patterns of references that a document may name that somebody sends; default: none. */
   readonly allowedReferences?: readonly string[];
   /** Where `env:` references are looked up. Default: the process's own environment. */
@@ -55,7 +62,7 @@ const CONNECTIONS = 20;
 
 /**
  * Migrates, takes in the configuration, and starts. Whatever fails on the way leaves nothing running. Throws `unsafe` if
- * this machine's clock is minutes away from the database's.
+ * this machine's clock is minutes away from the database's, or the queue's server is too old.
  */
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { databaseUrl, log, configuration, roles } = options;
@@ -72,35 +79,54 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   try {
     await checkClock(database, log);
+    const stopLooking = await checkQueue(options.redisUrl, log);
+    closing.push(async () => stopLooking());
+    const keyring = Keyring.of(options.masterKey);
     const stored = new StoredCredentials(
-      sealedOr(options.masterKey, (ref) => resolveReference(ref, options.environment)),
+      sealedOr(keyring, (ref) => resolveReference(ref, options.environment)),
       log,
     );
     await stored.refresh(configuration ?? (await storedBlocks(database.db)));
     const refreshing = stored.keep(async () => await storedBlocks(database.db));
     closing.push(async () => refreshing());
+    const fixed = options.settings ?? {};
+    const intervals = { ...intervalsIn(await storedSettings(database.db), fixed) };
     const prepared = await setup({
       database,
-      masterKey: options.masterKey,
+      masterKey: keyring,
       sources: new Map(sourceAdapters.map((adapter) => [adapter.kind, adapter])),
       destinations,
       resolve: stored.resolve,
-      settings: {
-        ...DEFAULT_SETTINGS,
-        ...intervalsOf(configuration ?? (await storedSettings(database.db))),
-        ...options.settings,
-      },
+      settings: intervals,
       log,
     });
     prepared.metrics.beforeScrape(async () =>
       prepared.metrics.clock((await measureSkew(database.db)).ms / 1_000),
     );
-    const current = await takeIn(prepared, configuration);
+    const file = configuration === null ? null : (options.file ?? "branchline.yaml");
+    await noteFile(database, file);
+    const version = await configurationVersion(database.db);
+    const current = await takeIn(prepared, configuration, file ?? undefined);
+    Object.assign(intervals, intervalsIn(current.settings, fixed));
     const queue = options.redisUrl === null ? { postgres: database.pool } : { redisUrl: options.redisUrl };
     const dispatching = startDispatching(prepared, queue);
     closing.push(() => dispatching.stop());
     await dispatching.ready();
     const runtime: Runtime = { ...prepared, kick: dispatching.kick };
+    const { kick } = runtime;
+    const following = follow({
+      database,
+      log,
+      current,
+      intervals,
+      fixed,
+      stored,
+      keyring,
+      version,
+      file,
+      kick,
+    });
+    closing.push(async () => following.stop());
     if (roles.worker) {
       const working = startWorking(runtime, queue);
       closing.push(
@@ -110,7 +136,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
       await working.ready();
     }
     const { host, port, webhookPort } = options;
-    const deps = roles.api ? apiDeps(options, runtime, current, stored) : null;
+    const deps = roles.api ? apiDeps(options, { runtime, current, stored, keyring, following }) : null;
     const api = deps === null ? null : await serveListeners({ deps, host, port, webhookPort });
     if (api !== null) closing.push(() => api.close());
     if (deps !== null) closing.push(async () => deps.stop());
@@ -127,38 +153,41 @@ async function checkClock({ db }: Database, log: Logger): Promise<void> {
   if (warning !== null) log.warn({ clock: warning }, "the clock is off: set it, best by NTP");
 }
 
-/** What a process goes on with, which an apply replaces. */
-interface Current {
-  settings: StoredSettings;
+interface Started {
+  readonly runtime: Runtime;
+  readonly current: Current;
+  readonly stored: StoredCredentials;
+  readonly keyring: Keyring;
+  readonly following: Following;
 }
 
 function apiDeps(
   options: ServiceOptions,
-  runtime: Runtime,
-  current: Current,
-  stored: StoredCredentials,
+  { runtime, current, stored, keyring, following }: Started,
 ): ApiDeps & { readonly stop: () => void } {
-  const { adminToken, configuration, environment, log } = options;
+  const { adminToken, environment, log } = options;
   const { database, kick } = runtime;
   const sourcesOf = (repository: string) => sourcesIn(current.settings.webhooks, repository);
+  const fromStore = depsFromStore({
+    database,
+    adminToken,
+    sourcesOf,
+    traits: (kind) => runtime.destinations.get(kind)?.traits,
+    open: (row, signal) => openSource(runtime, row, signal),
+    kick,
+    onError: (err) => log.warn({ err }, "changes could not be followed"),
+    trusted: () => current.settings.auth?.oidc ?? [],
+  });
+  const masterKey = { name: "master key", check: async () => following.keyProblem() };
   return {
     log,
     metrics: runtime.metrics,
-    ...depsFromStore({
-      database,
-      adminToken,
-      sourcesOf,
-      traits: (kind) => runtime.destinations.get(kind)?.traits,
-      open: (row, signal) => openSource(runtime, row, signal),
-      kick,
-      onError: (err) => log.warn({ err }, "changes could not be followed"),
-      trusted: () => current.settings.auth?.oidc ?? [],
-    }),
+    ...fromStore,
+    probes: [...fromStore.probes, masterKey],
     ...createDocuments({
       runtime,
-      masterKey: options.masterKey,
+      masterKey: keyring,
       allowed: options.allowedReferences ?? [],
-      managedByFile: configuration !== null,
       ...(environment === undefined ? {} : { environment }),
       prepare: async (taken) => await stored.refresh(taken),
       onTaken: (settings) => {

@@ -25,7 +25,7 @@ const plain = (name: string, description: string, example: string): Command =>
 export const pushCommand = (): Command =>
   plain(
     "push",
-    "bring a binding to what is wanted now, also where drift is only reported",
+    "bring a binding to what is wanted now, also where drift is only reported or workers died of it",
     "branchline push web-preview/preview/login",
   );
 

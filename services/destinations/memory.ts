@@ -40,6 +40,8 @@ export interface MemoryOptions {
   readonly compareAndSet?: boolean;
   readonly mark?: boolean;
   readonly versionGrainMs?: number;
+  /** Names are spelt in capitals, however they are sent. */
+  readonly capitals?: boolean;
 }
 
 const block = z.strictObject({
@@ -91,7 +93,7 @@ function traitsOf(options: MemoryOptions): Traits {
     versionGrainMs: options.versionGrainMs ?? 0,
     inFlight: 8,
     limits: { valueBytes: 64 * 1024, names: 1000, bundleBytes: null },
-    normaliseName: (name) => name,
+    normaliseName: (name) => (options.capitals === true ? name.toUpperCase() : name),
     refuseName: (name) =>
       /^[A-Za-z_]\w*$/.test(name) ? null : "may hold only letters, digits and _, and no digit first",
   };

@@ -65,9 +65,13 @@ const project = z.object({
     .array(z.object({ id: z.string(), slug: z.string() }))
     .nullish()
     .transform((environments) => environments ?? []),
+  /** The git repository; without one there are no git branches either. */
+  link: z.looseObject({}).nullish(),
+  gitProviderOptions: z.object({ createDeployments: z.string().nullish() }).nullish(),
 });
 export type VercelProject = z.output<typeof project>;
 
+const deployments = z.object({ deployments: z.array(z.unknown()) });
 const team = z.object({ id: z.string(), slug: z.string().nullish() });
 const user = z.object({ user: z.object({ username: z.string().nullish() }) });
 
@@ -136,6 +140,14 @@ export class VercelClient {
     const operation = "GET /v9/projects/{id}";
     const response = await this.#ok(operation, "GET", this.#path("v9", ""));
     return decodeJson(response, project, { vendor: "vercel", operation });
+  }
+
+  /** Whether anything was ever deployed from this git branch. */
+  async hasDeployed(projectId: string, branch: string): Promise<boolean> {
+    const operation = "GET /v6/deployments";
+    const query = { projectId, branch, limit: "1" };
+    const response = await this.#ok(operation, "GET", "/v6/deployments", query);
+    return decodeJson(response, deployments, { vendor: "vercel", operation }).deployments.length > 0;
   }
 
   /** The team by its id or slug. */

@@ -45,6 +45,29 @@ export class VercelDestination implements Destination<VercelTarget> {
     await this.#resolve(target);
   }
 
+  /**
+   * Vercel says only to a write whether it knows a git branch. It deploys every push, so a branch of which it has
+   * deployed nothing is one that it does not know yet; a project that deploys nothing by itself tells nothing.
+   */
+  async foretell({ gitBranch }: VercelTarget): Promise<void> {
+    if (gitBranch === null) return;
+    const { id, link, gitProviderOptions } = await this.#project();
+    if (link == null) {
+      throw new SyncError("target_missing", "vercel has no git repository connected to the project", {
+        vendor: "vercel",
+        operation: "GET /v9/projects/{id}",
+        next: "Connect the repository in Vercel or leave out `gitBranch`.",
+      });
+    }
+    if (gitProviderOptions?.createDeployments === "disabled") return;
+    if (await this.#client.hasDeployed(id, gitBranch)) return;
+    throw new SyncError("target_missing", `vercel has deployed nothing of the git branch ${gitBranch} yet`, {
+      vendor: "vercel",
+      operation: "GET /v6/deployments",
+      next: "Nothing if the branch is about to be pushed: it is tried again then. Else correct `gitBranch`.",
+    });
+  }
+
   async observe(targets: readonly VercelTarget[], options: ObserveOptions): Promise<readonly Observation[]> {
     const [first] = targets;
     if (first === undefined) return [];

@@ -19,6 +19,8 @@ export interface Configuration {
   readonly sweep?: { readonly everyMs: number };
   /** What is allowed and yet probably a mistake. */
   readonly warnings?: readonly FileWarning[];
+  /** Where each source, destination and rule begins, and webhooks: `rules.web` to `branchline.yaml:41:5`. */
+  readonly positions?: Readonly<Record<string, string>>;
 }
 
 export interface NamedBlock {

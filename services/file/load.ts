@@ -13,7 +13,7 @@ import { type Kept, withKept } from "./kept.ts";
 import { Findings, faultAt, faultsOf, type Part } from "./problems.ts";
 import { readRules, type Scope } from "./rules.ts";
 import { NAME_EXPECTED, name as nameSchema, revision, SECTIONS, sweep, watch, webhooks } from "./schema.ts";
-import { lookUp, type MapTree, readYaml, type Tree, toValue } from "./tree.ts";
+import { locate, lookUp, type MapTree, readYaml, type Tree, toValue } from "./tree.ts";
 
 export interface LoadOptions {
   readonly adapters: Adapters;
@@ -108,7 +108,16 @@ class Loader {
       ...(sweeping === undefined ? {} : { sweep: { everyMs: sweeping.every } }),
       ...(trusted === undefined ? {} : { auth: { oidc: trusted.oidc ?? [] } }),
       warnings: this.#findings.warnings,
+      positions: this.#positions(),
     };
+  }
+
+  #positions(): Record<string, string> {
+    const named = ["sources", "destinations", "rules"].flatMap((section) =>
+      [...this.#section(section).entries].map(([name, { keyAt }]) => [`${section}.${name}`, keyAt] as const),
+    );
+    const all = [...named, ["webhooks.webhooks", locate(this.#root, ["webhooks"], "key")] as const];
+    return Object.fromEntries(all.map(([path, at]) => [path, this.#findings.place(at)]));
   }
 
   get #file(): Part {

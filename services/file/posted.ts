@@ -48,7 +48,7 @@ export interface ReferenceRules {
 
 /** One refusal for each block that names what it may not name, or what is not there. Only what is allowed is resolved. */
 export function refuseReferences(
-  { sources, destinations, webhooks }: Configuration,
+  { sources, destinations, webhooks, positions = {} }: Configuration,
   inForce: InForce,
   rules: ReferenceRules,
 ): PlanPart[] {
@@ -65,7 +65,15 @@ export function refuseReferences(
       const reason = refuseOne({ ref }, rules);
       return reason === null
         ? []
-        : [{ section, name, action: "refuse" as const, reason: `${path.join(".")}: ${reason}` }];
+        : [
+            {
+              section,
+              name,
+              at: positions[`${section}.${name}`] ?? null,
+              action: "refuse" as const,
+              reason: `${path.join(".")}: ${reason}`,
+            },
+          ];
     });
   });
 }

@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { ConfigurationError, type Problem } from "../config.ts";
 import { didYouMean } from "../sync/suggest.ts";
 import type { FileProblem, FileWarning, Path } from "./configuration.ts";
-import { type Fault, locate, lookUp, type Tree } from "./tree.ts";
+import { type Fault, locate, lookUp, type Spot, type Tree } from "./tree.ts";
 
 /** Collects everything that is wrong with one file. The same thing is only said once. */
 export class Findings {
@@ -26,10 +26,15 @@ export class Findings {
     this.#warnings.push({ ...this.#locate(fault), rule, code });
   }
 
+  /** `branchline.yaml:12:5` */
+  place({ file = this.#file, line, column }: Spot): string {
+    return `${file}:${line}:${column}`;
+  }
+
   #locate({ at, path, problem, hint }: Fault): FileProblem {
     const written = formatPath(path);
-    const { line, column, file = this.#file } = at;
-    const where = `${file}:${line}:${column}${written === "" ? "" : ` ${written}`}`;
+    const { line, column } = at;
+    const where = `${this.place(at)}${written === "" ? "" : ` ${written}`}`;
     return { where, problem, hint, path: written, pointer: pointerOf(path), line, column };
   }
 

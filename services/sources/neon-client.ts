@@ -21,6 +21,7 @@ import {
   type Pagination,
   passwordAnswer,
   projectAnswer,
+  projectPage,
   rolesAnswer,
 } from "./neon-shapes.ts";
 
@@ -58,6 +59,11 @@ export function createNeonClient(options: { api: string; project: string; apiKey
 
   return {
     project: () => call(projectAnswer, () => neon.getProject(project)),
+    /** Only the list of projects tells their integrations; a personal key has to say whose list. */
+    listed: (orgId: string | null) =>
+      call(projectPage, () =>
+        neon.listProjects({ search: project, limit: 400, ...(orgId === null ? {} : { org_id: orgId }) }),
+      ),
     operations: (cursor?: string) =>
       call(operationPage, () =>
         neon.listProjectOperations({

@@ -12,7 +12,12 @@ const hostname = z.string().regex(/^(?=.{1,253}$)[a-z0-9-]+(\.[a-z0-9-]+)+$/i);
 const time = z.iso.datetime({ offset: true }).transform((text) => new Date(text));
 const annotation = z.object({ value: z.record(z.string(), z.string()) });
 
-export const projectAnswer = z.object({ project: z.object({ id }) });
+export const projectAnswer = z.object({ project: z.object({ id, org_id: z.string().nullish() }) });
+
+const byProject = z.record(z.string(), z.array(z.string())).nullish();
+
+/** What is installed, by project, under both of Neon's names for it; an open list. */
+export const projectPage = z.object({ integrations: byProject, applications: byProject });
 
 const branch = z.object({
   id,

@@ -97,6 +97,13 @@ class NeonSource implements Source {
     return movedSince(this.#neon, cursor);
   }
 
+  async integrations(): Promise<readonly string[]> {
+    const { project } = await this.#neon.project();
+    const { integrations, applications } = await this.#neon.listed(project.org_id ?? null);
+    const installed = [integrations, applications].flatMap((all) => all?.[this.#project] ?? []);
+    return [...new Set(installed)].sort();
+  }
+
   /** A list that is shorter than Neon's own count would look like deletions, so it is not believed. */
   async branches(): Promise<readonly SourceBranch[]> {
     for (let attempt = 1; attempt <= 2; attempt++) {

@@ -13,7 +13,7 @@ export const configuration = branchline.table("configuration", {
   digest: text("digest").notNull(),
   /** +1 whenever something was taken in: a plan was made from one of them. */
   version: counter("version"),
-  /** Webhook secrets as references, intervals: what a process reads when it starts. */
+  /** Webhook secrets as references, intervals: what every process goes by, and reads again when `version` moved. */
   settings: jsonb("settings").notNull(),
   appliedAt: instant("applied_at").notNull().defaultNow(),
 });
@@ -24,6 +24,12 @@ export type ConfigurationRow = typeof configuration.$inferSelect;
 export async function configurationRow(db: Db): Promise<ConfigurationRow | undefined> {
   const [row] = await db.select().from(configuration);
   return row;
+}
+
+/** How often something was taken in; 0: never. Small enough to be asked every second. */
+export async function configurationVersion(db: Db): Promise<number> {
+  const [row] = await db.select({ version: configuration.version }).from(configuration);
+  return row?.version ?? 0;
 }
 
 /** Notes what has just been taken in. In the transaction that takes it in. */

@@ -7,6 +7,7 @@ import { branch } from "./branch.ts";
 import { configurationRow, noteConfiguration } from "./configuration.ts";
 import { type Db, withoutDeadlock } from "./db.ts";
 import { destination } from "./destination.ts";
+import { managedRow } from "./managed.ts";
 import { pruneOrphans } from "./prune.ts";
 import { rule } from "./rule.ts";
 import { source } from "./source.ts";
@@ -25,8 +26,8 @@ export interface Declared {
   readonly rules: readonly Rule[];
 }
 
-/** Any number of our own: two processes that start with one file take turns. */
-const TURN = 810_128;
+/** Any number of our own: two processes that start with one file take turns, and a new master key waits for its own. */
+export const TURN = 810_128;
 
 /** How a document is taken in. */
 export interface Taking {
@@ -38,6 +39,8 @@ export interface Taking {
   readonly expect?: number;
   /** What rules that left have written goes, or stays for good, as each rule says. */
   readonly prune?: boolean;
+  /** It comes from somebody who may not while a file manages the installation. */
+  readonly unlessManaged?: boolean;
   /** In the same transaction: the audit log, credentials. Not called unless something is taken in. */
   also?(tx: Db): Promise<void>;
 }
@@ -45,7 +48,8 @@ export interface Taking {
 /** "unchanged": the same was taken in before. "moved": somebody else has taken in something since. */
 export type Taken =
   | { readonly outcome: "taken" | "unchanged" | "moved" }
-  | { readonly outcome: "old"; readonly revision: number };
+  | { readonly outcome: "old"; readonly revision: number }
+  | { readonly outcome: "managed"; readonly file: string };
 
 /**
  * Afterwards the database says what the document says. A source with another project is another source. A
@@ -75,7 +79,10 @@ export async function configure(db: Db, declared: Declared, taking?: Taking): Pr
   );
 }
 
-async function refuse(tx: Db, digest: string, { revision, expect, prune }: Taking): Promise<Taken | null> {
+async function refuse(tx: Db, digest: string, taking: Taking): Promise<Taken | null> {
+  const { revision, expect, prune } = taking;
+  const file = taking.unlessManaged === true ? await managedRow(tx) : undefined;
+  if (file !== undefined) return { outcome: "managed", file: file.file };
   const before = await configurationRow(tx);
   if (expect !== undefined && expect !== (before?.version ?? 0)) return { outcome: "moved" };
   if (before === undefined) return null;

@@ -47,7 +47,18 @@ export const importedRule = z.object({
 });
 export type ImportedRule = z.output<typeof importedRule>;
 
+export const importedSource = z.object({
+  source: z.string(),
+  /** What the vendor itself has connected: vercel, github. Null: it could not be asked. */
+  integrations: z.array(z.string()).readonly().nullable(),
+  /** Why it could not be asked; else empty. */
+  reason: z.string(),
+});
+export type ImportedSource = z.output<typeof importedSource>;
+
 export const documentImport = z.object({
+  /** Sources that rules name and that were asked. */
+  sources: z.array(importedSource).readonly(),
   rules: z.array(importedRule).readonly(),
   lines: z.array(importLine).readonly(),
   /** How many lines there are of each kind. */
@@ -66,13 +77,28 @@ export interface Surveyed {
 }
 
 /** The proposal. Only with `replaceUnreadable` are names handed over that nobody can read. Pure. */
-export function finishImport(surveyed: readonly Surveyed[], replaceUnreadable: boolean): DocumentImport {
+export function finishImport(
+  sources: readonly ImportedSource[],
+  surveyed: readonly Surveyed[],
+  replaceUnreadable: boolean,
+): DocumentImport {
   const rules = surveyed.map((one) => proposeFor(one, replaceUnreadable));
   const lines = surveyed.flatMap((one) => one.lines);
   const summary = Object.fromEntries(
     IMPORT_STATUSES.map((status) => [status, lines.filter((line) => line.status === status).length]),
   ) as Record<ImportStatus, number>;
-  return { rules, lines, summary, warnings: warningsOf(lines, summary, rules, replaceUnreadable) };
+  const warnings = [...sources.flatMap(connected), ...warningsOf(lines, summary, rules, replaceUnreadable)];
+  return { sources, rules, lines, summary, warnings };
+}
+
+/** Its names may not be there yet, or stand in deployments alone, where nobody can see them. */
+function connected({ source, integrations, reason }: ImportedSource): string[] {
+  if (integrations === null)
+    return [`Which integrations Neon has for the source ${source} could not be asked: ${reason}.`];
+  if (integrations.length === 0) return [];
+  return [
+    `Neon itself keeps the source ${source} in step with ${integrations.join(", ")}, by its own integration: remove it at Neon before Branchline takes over the same names, or choose other names.`,
+  ];
 }
 
 function proposeFor({ name: rule, wanted, lines }: Surveyed, replaceUnreadable: boolean): ImportedRule {

@@ -8,8 +8,13 @@ import { z } from "zod";
 export const PLAN_ACTIONS = ["create", "change", "delete", "adopt", "refuse", "keep", "unchecked"] as const;
 export type PlanAction = (typeof PLAN_ACTIONS)[number];
 
+/** Where the document says it: `branchline.yaml:41:5`. Null: it does not say it any more. */
+const at = z.string().nullable();
+
 export const planLine = z.object({
   rule: z.string(),
+  /** Of the rule. */
+  at,
   /** Null: for all branches, which are not known yet. */
   branch: z.string().nullable(),
   destination: z.string(),
@@ -29,6 +34,7 @@ export type PlanLine = z.output<typeof planLine>;
 export const planPart = z.object({
   section: z.enum(["sources", "destinations", "webhooks"]),
   name: z.string(),
+  at,
   action: z.enum(["create", "change", "delete", "refuse"]),
   reason: z.string(),
 });
@@ -36,6 +42,7 @@ export type PlanPart = z.output<typeof planPart>;
 
 export const plannedRule = z.object({
   name: z.string(),
+  at,
   /** "orphan": it leaves now. "orphaned": it left before. Both stay in step. "prune": it is let go. */
   action: z.enum(["create", "change", "orphan", "orphaned", "prune", "none"]),
   reason: z.string(),
@@ -49,6 +56,8 @@ export type PlannedRule = z.output<typeof plannedRule>;
 
 export const planWarning = z.object({
   rule: z.string().nullable(),
+  /** Of the rule, or of that in it which is meant. */
+  at,
   branch: z.string().nullable(),
   code: z.string(),
   message: z.string(),
@@ -96,6 +105,8 @@ export interface PlanParts {
   readonly leaving: number;
   /** Destinations that lead to another account from now on. */
   readonly moved: readonly string[];
+  /** Rules with branches that are to be had and that nobody has taken note of yet: when they appear the plan moves. */
+  readonly unseen: readonly string[];
 }
 
 /** The plan with its id, and whether it needs a second look. Pure. */
@@ -105,7 +116,7 @@ export function finishPlan(made: PlanParts): DocumentPlan {
   const parts = [...made.parts].sort((a, b) => compare(a.section + a.name, b.section + b.name));
   const rules = [...made.rules].sort((a, b) => compare(a.name, b.name));
   return {
-    id: idOf(made.digest, judged, parts, rules),
+    id: idOf(made, judged, parts, rules),
     changes:
       parts.some(({ action }) => action !== "refuse") ||
       rules.some(({ action }) => action !== "none" && action !== "orphaned") ||
@@ -145,7 +156,7 @@ function dangers({ judged, owned, leaving, moved }: PlanParts): string[] {
 }
 
 function idOf(
-  digest: string,
+  { digest, unseen }: Pick<PlanParts, "digest" | "unseen">,
   judged: readonly Judged[],
   parts: readonly PlanPart[],
   rules: readonly PlannedRule[],
@@ -155,6 +166,7 @@ function idOf(
     judged.map(({ line, basis }) => [keyOf(line), line.action, line.code, basis]),
     parts.map(({ section, name, action }) => [section, name, action]),
     rules.map(({ name, action, matches, of }) => [name, action, matches, of]),
+    [...unseen].sort(),
   ];
   return createHash("sha256").update(JSON.stringify(facts)).digest("hex").slice(0, 32);
 }

@@ -82,7 +82,7 @@ describe("a plan and the push after it", () => {
     expect(await planOf(hand, [changed])).toMatchObject({ changes: false, lines: [] });
   });
 
-  test("looks and does not touch: nothing is applied, checked or written to our own rows", async () => {
+  test("looks and does not touch: nothing is applied or written to our own rows", async () => {
     const rule = ruleOf({ name: "web" });
     const { hand } = await started([rule], ["preview/x"]);
     const store = hand.store("memory");
@@ -90,7 +90,7 @@ describe("a plan and the push after it", () => {
     const rows = async () => await hand.rows("select * from branchline.binding");
     const before = await rows();
     await planOf(hand, [{ ...rule, variables: { DATABASE_URL: "direct" } }]);
-    expect(store.calls.slice(calls).map((call) => call.split(" ")[0])).toEqual(["observe"]);
+    expect(store.calls.slice(calls).map((call) => call.split(" ")[0])).toEqual(["check", "observe"]);
     expect(await rows()).toEqual(before);
   });
 
@@ -187,6 +187,44 @@ describe("what stands in the way", () => {
     ]);
   });
 
+  test("a target that is not there is refused with what to do; others of its listing are not, and each is asked once", async () => {
+    const { hand } = await started([], ["preview/x", "preview/y", "preview/z"]);
+    const stored = await storeOf(hand);
+    const place = (name: string) => `memory:${stored}/shared/${name}`;
+    const store = hand.store("memory");
+    store.missing.add(place("x"));
+    const rule = ruleOf({
+      name: "web",
+      target: { environment: "${branch.name|after:preview/|slug}", group: "shared" },
+      exposure: "preview",
+    });
+    const plan = await planOf(hand, [rule]);
+    expect(said(plan)).toEqual([
+      "refuse preview/x * target_missing",
+      "create preview/y DATABASE_URL",
+      "create preview/y DATABASE_URL_UNPOOLED",
+      "create preview/z DATABASE_URL",
+      "create preview/z DATABASE_URL_UNPOOLED",
+    ]);
+    expect(plan.lines[0]).toMatchObject({ reason: "memory has no environment x", next: expect.any(String) });
+    const checks = store.calls.filter((call) => call.startsWith("check")).sort();
+    expect(checks).toEqual([...new Set(checks)]);
+    await hand.configure([rule]);
+    await hand.drain();
+    expect(await hand.binding("preview/x")).toMatchObject({ state: "parked", code: "target_missing" });
+    expect((await hand.binding("preview/y")).state).toBe("synced");
+  });
+
+  test("what leaves a target that is gone has nothing to take away there", async () => {
+    const rule = ruleOf({ name: "web", policy: "mirror" });
+    const { hand } = await started([rule], ["preview/x"]);
+    const { target } = await hand.binding("preview/x");
+    hand.store("memory").missing.add(PLACE(target));
+    const plan = await planOf(hand, [{ ...rule, branches: { include: ["nothing/*"] } }]);
+    expect(said(plan)).toEqual(["keep preview/x *"]);
+    expect(plan.lines[0]?.reason).toContain("nothing is left to take away");
+  });
+
   test("a vendor that cannot be reached leaves its lines unchecked and the others as they are", async () => {
     const rules = [ruleOf({ name: "web" }), ruleOf({ name: "api", destination: "other" })];
     const { hand } = await started(rules, ["preview/x"], { destinations: { memory: {}, other: {} } });
@@ -245,6 +283,21 @@ describe("the plan's id", () => {
   });
 });
 
+test("a branch that appeared at the source and was not read yet moves the plan, and is said", async () => {
+  const rule = ruleOf({ name: "web" });
+  const { hand, project } = await started([rule], ["preview/x"]);
+  const changed = { ...rule, variables: { DATABASE_URL: "direct" } };
+  const before = await planOf(hand, [changed]);
+  project.addBranch("unmeant/y");
+  expect((await planOf(hand, [changed])).id).toBe(before.id);
+  project.addBranch("preview/z");
+  const after = await planOf(hand, [changed]);
+  expect(after.id).not.toBe(before.id);
+  expect(after.warnings.filter(({ code }) => code === "branch_not_read")).toEqual([
+    expect.objectContaining({ rule: "web", branch: "preview/z" }),
+  ]);
+});
+
 test("what stands still already is said as the binding says it, and is nothing to do", async () => {
   const rule = ruleOf({ name: "web", roles: { default: "nobody" } });
   const { hand } = await started([rule], ["preview/x"]);
@@ -262,6 +315,7 @@ test("rules tell how many branches they mean and which they miss by little", asy
   expect(plan.rules).toEqual([
     {
       name: "web",
+      at: null,
       action: "create",
       reason: "the rule is new",
       matches: 1,

@@ -34,6 +34,12 @@ const RULES = `rules:
     target: { path: "preview/\${branch.name|after:preview/|slug}" }
     exposure: preview
     variables: { DATABASE_URL: pooled, DIRECT_URL: direct, OLD_URL: pooled, NEW_URL: pooled }
+  cloud:
+    <<: *shared
+    destination: runtime
+    target: { secretId: "preview/\${branch.name|after:preview/|slug}/db" }
+    exposure: preview
+    variables: { DATABASE_URL: pooled, PGHOST: pooled.host, PGPASSWORD: password, PGUSER: user }
 `;
 
 const LOGIN = "preview/login";
@@ -42,7 +48,7 @@ const PATH = "preview/login";
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "branchline-import-"));
   world = await startInstallation({ allowed: ["env:*"] });
-  const { neon, vercel, github, vault } = world.sandbox;
+  const { neon, vercel, github, vault, aws } = world.sandbox;
   neon.state.createBranch({ name: LOGIN });
   vercel.state.addBranch("shop-web", "login");
   await neon.state.settled();
@@ -62,6 +68,12 @@ beforeAll(async () => {
     DIRECT_URL: strings.direct,
     OLD_URL: strings.pooled.replace(/:[^:@]+@/, ":former@"),
   });
+  aws.state.edit("preview/login/db", {
+    DATABASE_URL: strings.pooled.replace("sslmode=require", "sslmode=verify-full"),
+    PGHOST: new URL(strings.pooled).hostname,
+    PGPASSWORD: "former",
+  });
+  for (const project of neon.state.projects.values()) project.integrations.add("vercel");
   secrets = [neon.state.passwordOf(LOGIN, "shop_app") ?? "", "sk_live_of_nobody", "hidden", "whatever"];
   env = { BRANCHLINE_URL: world.url, BRANCHLINE_TOKEN: world.token };
   head = world.file.slice(0, world.file.indexOf("x-preview:"));
@@ -86,6 +98,7 @@ test("what the server does not know yet is not contacted", async () => {
   const { lines, rules } = await found();
   expect(lines.map(({ rule, status }) => `${rule} ${status}`).sort()).toEqual([
     "ci unchecked",
+    "cloud unchecked",
     "store unchecked",
     "web unchecked",
   ]);
@@ -117,6 +130,21 @@ describe("once the accounts are applied", () => {
       OLD_URL: "differs: value",
       NEW_URL: "absent",
     });
+    expect(told(lines, "cloud")).toEqual({
+      DATABASE_URL: "differs: sslmode",
+      PGHOST: "same",
+      PGPASSWORD: "differs: value",
+      PGUSER: "absent",
+    });
+  }, 60_000);
+
+  test("Neon is asked which integrations of its own it has, and they are told before anything is taken over", async () => {
+    const { sources, warnings } = await found();
+    expect(sources).toEqual([{ source: "shop", integrations: ["vercel"], reason: "" }]);
+    expect(warnings[0]).toContain("Neon itself keeps the source shop in step with vercel");
+    const asked = world.sandbox.neon.log.filter(({ path }) => /\/projects(\?|$)/.test(path)).length;
+    expect(asked).toBeGreaterThan(0);
+    expect((await run("import")).out).toContain("by its own integration");
   }, 60_000);
 
   test("--report prints the table alone, and no value", async () => {

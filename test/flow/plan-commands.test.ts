@@ -165,8 +165,7 @@ describe("validate", () => {
 });
 
 test("a file may include others, which are sent along; what is wrong in them names them", async () => {
-  const at = world.file.indexOf("rules:");
-  const head = world.file.slice(0, at);
+  const head = world.file.slice(0, world.file.indexOf("rules:"));
   // Anchors do not reach over files, so the rule says everything itself.
   const rule = (tier: string) => `rules:
   extra:
@@ -184,9 +183,31 @@ test("a file may include others, which are sent along; what is wrong in them nam
   write("split/main.yaml", `includes: [rules/*.yaml]\n${head}`);
   write("split/rules/one.yaml", rule("quiet"));
   const plan = await json("plan", "-f", "split/main.yaml");
-  expect(plan.rules).toContainEqual(expect.objectContaining({ name: "extra", action: "create" }));
+  const at = "rules/one.yaml:2:3";
+  expect(plan.rules).toContainEqual(expect.objectContaining({ name: "extra", action: "create", at }));
+  const mine = plan.lines.filter((line: { rule: string }) => line.rule === "extra");
+  expect(mine.length).toBeGreaterThan(0);
+  for (const line of mine) expect(line.at).toBe(at);
+  expect((await run("plan", "-f", "split/main.yaml")).out).toContain(at);
+  expect((await run("plan", "-f", "split/main.yaml", "--markdown")).out).toContain(at);
   write("split/rules/one.yaml", rule("pgae"));
   expect((await run("plan", "-f", "split/main.yaml")).err).toContain("rules/one.yaml:11:11 rules.extra.tier");
+});
+
+test("every refusal names file, line and column: of the rule, and of a block that names what it may not", async () => {
+  const text = world.file.replace("roles: { app: shop_app,", "roles: { app: nobody,");
+  const lineOf = (what: string) => text.split("\n").findIndex((line) => line.startsWith(what)) + 1;
+  write("refused.yaml", text);
+  const plan = documentPlan.parse(await json("plan", "-f", "refused.yaml"));
+  const refused = plan.lines.filter(({ action }) => action === "refuse");
+  expect(refused.length).toBeGreaterThan(0);
+  for (const { rule, at } of refused) expect(at).toBe(`refused.yaml:${lineOf(`  ${rule}:`)}:3`);
+  // Where it stands is nothing that is applied.
+  write("commented.yaml", `# one line more\n${text}`);
+  expect((await json("plan", "-f", "commented.yaml")).id).toBe(plan.id);
+  write("stolen.yaml", world.file.replace("env:VERCEL_TOKEN", "file:/etc/hostname"));
+  const { parts } = documentPlan.parse(await json("plan", "-f", "stolen.yaml"));
+  expect(parts.find(({ action }) => action === "refuse")?.at).toBe(`stolen.yaml:${lineOf("  web:")}:3`);
 });
 
 describe("a server with a file of its own", () => {

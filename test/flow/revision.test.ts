@@ -34,6 +34,13 @@ test("an older file than what was applied is left aside, with words, and the pro
   expect(await take(7, "quiet")).toBe("page");
   expect(hand.log.join("")).toContain("the file is older than what was applied last");
   expect(await take(null, "quiet")).toBe("page");
+  const refused = await hand.rows(
+    "select actor, details from branchline.audit where action = 'document.refuse'",
+  );
+  expect(refused).toMatchObject([
+    { actor: "the file branchline.yaml", details: { code: "old_revision", revision: 7, stored: 8 } },
+    { actor: "the file branchline.yaml", details: { code: "old_revision", revision: null, stored: 8 } },
+  ]);
   expect(await take(8, "quiet")).toBe("quiet");
   expect(await take(9, "page")).toBe("page");
 });

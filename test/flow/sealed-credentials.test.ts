@@ -14,6 +14,8 @@ let token: string;
 let sent: string;
 let without: string;
 
+const AT = expect.stringMatching(/^branchline\.yaml:\d+:3$/);
+
 beforeAll(async () => {
   world = await startInstallation({ allowed: ["env:*"] });
   token = world.sandbox.credentials.vercel.token;
@@ -79,7 +81,7 @@ test("the same credential again changes nothing; left out it is kept", async () 
 test("another one takes its place; the plan says so without it", async () => {
   const other = await world.plan(sent.replace(token, "another-token-of-somebody"));
   expect(other.body.parts).toEqual([
-    { section: "destinations", name: "web", action: "change", reason: "changed: token" },
+    { section: "destinations", name: "web", at: AT, action: "change", reason: "changed: token" },
   ]);
   expect(JSON.stringify(other)).not.toContain("another-token");
 });
@@ -92,6 +94,7 @@ test.each([
   expect(body.parts).toContainEqual({
     section: "destinations",
     name: "web",
+    at: AT,
     action: "refuse",
     reason: "its address or account changes: the credential that was kept has to be given again",
   });

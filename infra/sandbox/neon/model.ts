@@ -71,6 +71,8 @@ export interface NeonProject {
   readonly createdAt: number;
   readonly branches: Map<string, NeonBranch>;
   readonly endpoints: Map<string, NeonEndpoint>;
+  /** What Neon itself has connected to it: vercel, github. Tests add some. */
+  readonly integrations: Set<string>;
 }
 
 /** An API key: `projects` null reaches all of its organization. */

@@ -140,7 +140,9 @@ function listProjects(state: NeonState, c: NeonContext): object {
   return {
     projects: page.map(projectListJson),
     applications: {},
-    integrations: {},
+    integrations: Object.fromEntries(
+      page.flatMap(({ id, integrations }) => (integrations.size === 0 ? [] : [[id, [...integrations]]])),
+    ),
     ...(last === undefined ? {} : { pagination: { cursor: last.id } }),
   };
 }

@@ -93,6 +93,7 @@ export class NeonState extends NeonStore {
       createdAt: now,
       branches: new Map(),
       endpoints: new Map(),
+      integrations: new Set(),
     };
     this.projects.set(project.id, project);
     const root = this.addBranch(project, { name: "main", ...seed.root }, null);

@@ -46,6 +46,8 @@ export interface VercelProject {
   /** The connected Git repository; null: none. */
   link: { org: string; repo: string; productionBranch: string; branches: Set<string> } | null;
   customEnvironments: { readonly id: string; readonly slug: string }[];
+  /** Every push is deployed, as its settings say. */
+  deploys: boolean;
   /** Being moved to another team: every write is answered with 409. */
   transferring: boolean;
   rows: EnvRow[];
@@ -234,6 +236,7 @@ export class VercelState {
         ? { ...repository, productionBranch, branches: new Set([productionBranch, ...branches]) }
         : null,
       customEnvironments: [...(seed.customEnvironments ?? [])],
+      deploys: true,
       transferring: false,
       rows: [],
       ghosts: [],

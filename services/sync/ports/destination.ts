@@ -176,6 +176,11 @@ export interface Destination<Target = unknown> {
    */
   check(target: Target): Promise<void>;
   /**
+   * For a plan that would create names: throws `target_missing` if the vendor would refuse that as far as it tells
+   * without a write. Left out: `check` and `observe` say it all.
+   */
+  foretell?(target: Target): Promise<void>;
+  /**
    * One observation per target, in order. All targets are of one container. Absent is absent; a
    * failure throws and never looks like absence. `contents: false` allows an atomic vendor to give
    * the version alone if that is cheaper.

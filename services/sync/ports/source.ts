@@ -80,6 +80,8 @@ export interface Source {
    * stores no passwords.
    */
   read(id: string, roles: readonly string[]): Promise<BranchReading | null>;
+  /** What the vendor itself has connected to it and keeps in step: "vercel". Left out: it has nothing of the kind. */
+  integrations?(): Promise<readonly string[]>;
 }
 
 /** One login to try: exactly what a consumer would use. */

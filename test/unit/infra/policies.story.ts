@@ -49,6 +49,8 @@ export async function playVercel(): Promise<Calls> {
       { environment: "preview", type: "encrypted", shared: true },
     ];
     for (const target of targets) await live(open(teamSlug), target);
+    vendor.state.addBranch(project, "login");
+    await open(teamSlug).foretell({ environment: "preview", gitBranch: "login" });
     await expect(open("another-team").check({ environment: "preview" })).rejects.toMatchObject({
       code: "wrong_account",
     });

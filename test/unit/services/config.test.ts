@@ -23,6 +23,7 @@ describe("readEnvironment()", () => {
       redisUrl: null,
       configPath: null,
       masterKey: null,
+      formerMasterKey: null,
       allowedReferences: [],
       adminToken: null,
       host: "127.0.0.1",

@@ -47,6 +47,10 @@ export class Hand {
     return this.destination.check(this.parse(target));
   }
 
+  async foretell(target: unknown): Promise<void> {
+    await this.destination.foretell?.(this.parse(target));
+  }
+
   async observe(target: unknown, contents = true): Promise<Observation> {
     const [observation] = await this.destination.observe([this.parse(target)], { contents });
     if (observation === undefined) throw new Error("no observation");

@@ -15,7 +15,7 @@ const line = (branch: string, status: ImportLine["status"], more: Partial<Import
   ...more,
 });
 const finish = (lines: readonly ImportLine[], replaceUnreadable = false) =>
-  finishImport([{ name: "web", wanted: { DATABASE_URL: "pooled" }, lines }], replaceUnreadable);
+  finishImport([], [{ name: "web", wanted: { DATABASE_URL: "pooled" }, lines }], replaceUnreadable);
 const adopted = (lines: readonly ImportLine[], replaceUnreadable = false) =>
   finish(lines, replaceUnreadable).rules[0]?.adopt;
 const verified = { differs: ["sslmode"], expression: "pooled?sslmode=verify-full" };
