@@ -10,8 +10,14 @@ import { getDestination } from "../store/inventory.ts";
 import { confirmMissing } from "../store/source.ts";
 import { getBranch, getEvent, getSource } from "../store/views.ts";
 import { visibleTo } from "../store/visible.ts";
+import { branchVersion } from "./branches.ts";
+import { destinationVersion } from "./destinations.ts";
+import { eventVersion } from "./events.ts";
+import { installationVersion } from "./installation.ts";
 import type { Caller, Confirm, Hold, Redeliver, Suspend } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
+import { sourceVersion } from "./sources.ts";
+import { requireUnmoved } from "./version.ts";
 
 export interface ActOptions {
   readonly db: Db;
@@ -37,9 +43,12 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
 
   return {
     confirm: async (sourceId, branchIds, caller) => {
-      const source = await getSource(db, sourceId, await visibleTo(db, caller.principal.limits));
+      const visible = await visibleTo(db, caller.principal.limits);
+      const source = await getSource(db, sourceId, visible);
       if (source === null) return null;
       const confirmed = await inOne(async (tx) => {
+        const read = async () => await getSource(tx, source.id, visible);
+        await requireUnmoved(tx, caller, ["source", source.id], read, sourceVersion);
         const missing = await confirmMissing(tx, source.id, branchIds);
         if (missing === null) {
           throw new ApiProblem(
@@ -59,6 +68,8 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
       const visible = await visibleTo(db, caller.principal.limits);
       if ((await getEvent(db, eventId, visible)) === null) return null;
       await inOne(async (tx) => {
+        const read = async () => await getEvent(tx, eventId, visible);
+        await requireUnmoved(tx, caller, ["event", eventId], read, eventVersion);
         const row = await eventById(tx, Number(eventId));
         if (row === undefined) throw new ApiProblem("not_found", "There is no event with this id.");
         const sources = sourcesOf(row.subject["repository"] ?? "");
@@ -76,6 +87,8 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
       const branch = await getBranch(db, branchId, visible);
       if (branch === null) return null;
       await inOne(async (tx) => {
+        const read = async () => await getBranch(tx, branchId, visible);
+        await requireUnmoved(tx, caller, ["branch", branchId], read, branchVersion);
         const row = await branchById(tx, branchId);
         if (hold !== null && row?.goneAt !== null) throw new ApiProblem("conflict", "The branch is gone.");
         if (hold === null) await endHold(tx, branchId);
@@ -94,6 +107,8 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
         const found = await getDestination(db, idOrName, visible);
         if (found === null) return null;
         await inOne(async (tx) => {
+          const read = async () => await getDestination(tx, found.id, visible);
+          await requireUnmoved(tx, caller, ["destination", found.id], read, destinationVersion);
           await setDestinationSuspended(tx, found.id, suspended);
           const action = suspended ? "destination.suspend" : "destination.resume";
           const before = found.suspendedAt === null ? "writing" : "suspended";
@@ -106,6 +121,8 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
       all: async (reason, caller) => {
         const [before, identity] = await Promise.all([installationRow(db), databaseIdentity(db)]);
         await inOne(async (tx) => {
+          const read = async () => await shown(tx);
+          await requireUnmoved(tx, caller, ["installation", before.id], read, installationVersion);
           if (reason === null) await resumeAll(tx, identity);
           else await suspendAll(tx, reason);
           await note(tx, caller, `installation.${reason === null ? "resume" : "suspend"}`, "installation", {

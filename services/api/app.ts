@@ -20,6 +20,7 @@ import { holds } from "./hold.ts";
 import { type ImportDocument, imports } from "./import.ts";
 import { installation } from "./installation.ts";
 import { type LoginFilter, type LoginItem, logins } from "./logins.ts";
+import { managing, type Unmanage } from "./managed.ts";
 import { matching } from "./matching.ts";
 import { operation } from "./operation.ts";
 import { type PlanDocument, plans } from "./plan.ts";
@@ -36,7 +37,6 @@ import type {
   Reader,
   Redeliver,
   Repeats,
-  Reveal,
   Standing,
   Suspend,
   Tell,
@@ -46,6 +46,7 @@ import { ApiProblem, asProblem, writeProblem } from "./problems.ts";
 import { type PushFilter, type PushItem, pushes } from "./pushes.ts";
 import { createRate, DEFAULT_RATE, type RateLimit } from "./rate.ts";
 import { identified, observed, safeHeaders } from "./requests.ts";
+import type { Reveal } from "./reveal-port.ts";
 import { createRouter, type Router } from "./router.ts";
 import { type RuleFilter, type RuleItem, rules } from "./rules.ts";
 import { type SourceFilter, type SourceItem, sources } from "./sources.ts";
@@ -67,6 +68,8 @@ export interface ApiDeps extends PublicApiDeps {
   readonly rate?: RateLimit;
   readonly repeats: Repeats;
   readonly probes: readonly Probe[];
+  /** Told at `/readyz` beside the probes, and no reason not to be ready. Left out: nothing. */
+  readonly warnings?: readonly Probe[];
   readonly sources: Reader<SourceItem, SourceFilter>;
   readonly destinations: Reader<DestinationItem, DestinationFilter>;
   readonly rules: Reader<RuleItem, RuleFilter>;
@@ -86,6 +89,7 @@ export interface ApiDeps extends PublicApiDeps {
   readonly confirm: Confirm;
   readonly redeliver: Redeliver;
   readonly suspend: Suspend;
+  readonly unmanage: Unmanage;
   readonly hold: Hold;
   readonly plan: PlanDocument;
   readonly survey: ImportDocument;
@@ -108,7 +112,7 @@ export function adminRouter(deps: ApiDeps): Router {
   const guard = authenticated(deps.authenticate, createRate(deps.rate ?? DEFAULT_RATE));
   app.use("/v1/*", guard);
   app.use("/metrics", guard);
-  app.route("/", readiness(deps.probes));
+  app.route("/", readiness(deps.probes, { warnings: deps.warnings ?? [] }));
   const router = createRouter(app, deps.repeats);
   router.on(scrapeMetrics, async ({ c }) => {
     const { contentType, text } = await deps.metrics.scrape();
@@ -132,6 +136,7 @@ export function adminRouter(deps: ApiDeps): Router {
   audits(router, deps.audit);
   tokens(router, deps.tokens);
   installation(router, deps.suspend);
+  managing(router, deps.unmanage);
   plans(router, deps.plan);
   imports(router, deps.survey);
   applies(router, deps.document);

@@ -1,6 +1,6 @@
 /** Bearer tokens (RFC 6750) and what they may do. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import type { MiddlewareHandler } from "hono";
+import type { Context, MiddlewareHandler } from "hono";
 import type { TokenRow } from "../store/token.ts";
 import { Secret } from "../sync/secret.ts";
 import { type ApiEnv, type Authenticate, type Principal, SCOPES, type Scope } from "./ports.ts";
@@ -45,6 +45,7 @@ export function authenticated(authenticate: Authenticate, rate: Rate): Middlewar
       });
     }
     c.set("principal", principal);
+    c.set("again", async () => (token === null ? null : await authenticate(token)));
     await next();
   };
 }
@@ -64,6 +65,17 @@ export function entitled(principal: Principal, scope: Scope, whole: boolean): vo
   if (whole && principal.limits !== null) {
     throw new ApiProblem("forbidden", "This needs a token without limits.");
   }
+}
+
+/**
+ * Whose the token is by now, for whatever goes on after it was let in. Throws if it was revoked, has expired or lost the
+ * scope, and rejects if that cannot be told: what cannot be checked ends.
+ */
+export async function stillEntitled(c: Context<ApiEnv>, scope: Scope): Promise<Principal> {
+  const principal = await c.get("again")();
+  if (principal === null) throw unauthenticated(true);
+  entitled(principal, scope, false);
+  return principal;
 }
 
 /** How our own tokens begin, so that people and scanners recognise one that has strayed. */

@@ -5,6 +5,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byId, operation, time, word } from "./operation.ts";
 import type { Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const bindingItem = z
   .object({
@@ -36,6 +37,7 @@ export const bindingItem = z
   })
   .meta({ id: "Binding", description: "A rule and a branch." });
 export type BindingItem = z.output<typeof bindingItem>;
+export const bindingVersion = versionOf(bindingItem);
 
 const filters = {
   source: word.optional(),
@@ -64,6 +66,7 @@ export const getBinding = operation({
   noun: "binding",
   params: byId,
   answer: bindingItem,
+  version: bindingVersion,
 });
 
 /** `GET /v1/bindings`, `GET /v1/bindings/:id`. */

@@ -4,6 +4,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byId, operation, time, word } from "./operation.ts";
 import type { Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const stateCounts = z
   .partialRecord(z.enum(BINDING_STATES), z.int().nonnegative())
@@ -26,6 +27,7 @@ export const branchItem = z
   })
   .meta({ id: "Branch" });
 export type BranchItem = z.output<typeof branchItem>;
+export const branchVersion = versionOf(branchItem, "bindings");
 
 const filters = {
   source: word.optional().meta({ description: "Name of a source." }),
@@ -51,6 +53,7 @@ export const getBranch = operation({
   noun: "branch",
   params: byId,
   answer: branchItem,
+  version: branchVersion,
 });
 
 /** `GET /v1/branches`, `GET /v1/branches/:id`. */

@@ -1,6 +1,6 @@
 /** What a person tells a binding: `POST /v1/bindings/:id/{push,sweep,adopt,release,suspend,resume}`. */
 import { z } from "zod";
-import { bindingItem } from "./bindings.ts";
+import { bindingItem, bindingVersion } from "./bindings.ts";
 import { byId, operation } from "./operation.ts";
 import type { Tell } from "./ports.ts";
 import type { Router } from "./router.ts";
@@ -36,12 +36,13 @@ const command = (name: string, summary: string) =>
     noun: "binding",
     params: byId,
     answer: told,
-    problems: ["conflict"],
+    version: ({ binding }) => bindingVersion(binding),
+    problems: ["precondition_failed", "conflict"],
   });
 
 export const pushBinding = command(
   "push",
-  "Bring it to what is wanted now, also where drift is only reported.",
+  "Bring it to what is wanted now, also where drift is only reported or workers died of it.",
 );
 export const sweepBinding = command("sweep", "Compare what the vendor holds with what was written, now.");
 export const releaseBinding = command(
@@ -70,7 +71,8 @@ export const adoptBinding = operation({
   params: byId,
   body: adoption,
   answer: told,
-  problems: ["conflict"],
+  version: ({ binding }) => bindingVersion(binding),
+  problems: ["precondition_failed", "conflict"],
 });
 
 /** All need the scope write. */

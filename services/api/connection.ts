@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { invalid } from "./input.ts";
 import { operation, word } from "./operation.ts";
-import type { LoginRequest, Reveal } from "./ports.ts";
+import type { Commit, LoginRequest, Reveal } from "./reveal-port.ts";
 import type { Router } from "./router.ts";
 
 /** Neon's names have at most 256 characters. Never empty: a lost variable does not mean the default branch. */
@@ -17,6 +17,16 @@ const branch = z
   .meta({ description: "Name or Neon's id; left out: the default branch." });
 
 const login = { branch, role: word.optional(), database: word.optional() };
+/** Never a shortened one: it could mean another. */
+const sha = z
+  .string()
+  .regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)
+  .optional()
+  .meta({
+    description:
+      "A commit, whole, with `gitBranch`: answered only when Neon has been looked at since Branchline heard of it, from GitHub or by this very request.",
+  });
+
 const bySource = z.strictObject({ source: word.meta({ description: "Id or name." }) });
 
 export const revealConnection = operation({
@@ -52,7 +62,13 @@ export const revealVariables = operation({
   summary: "The variables of a preset or a rule for a branch, as Neon has them now.",
   noun: "source",
   params: bySource,
-  query: z.strictObject({ ...login, preset: word.optional(), rule: word.optional() }),
+  query: z.strictObject({
+    ...login,
+    preset: word.optional(),
+    rule: word.optional(),
+    gitBranch: word.optional().meta({ description: "The git branch of `sha`, as GitHub names it." }),
+    sha,
+  }),
   answer: z.object({
     branch: z.string(),
     variables: z.array(
@@ -63,7 +79,7 @@ export const revealVariables = operation({
       }),
     ),
   }),
-  problems: ["source_unready", "source_failed"],
+  problems: ["source_unready", "source_failed", "commit_unseen"],
   secret: true,
 });
 
@@ -85,7 +101,8 @@ export function connections(router: Router, reveal: Reveal): void {
   router.on(revealVariables, async ({ params, query, caller }) => {
     const { preset = null, rule = null } = query;
     refuseTwo(query, "rule", ["preset", "role", "database"]);
-    const found = await reveal.variables({ ...loginOf(params.source, query), preset, rule }, caller);
+    const asked = { ...loginOf(params.source, query), preset, rule, commit: commitOf(query) };
+    const found = await reveal.variables(asked, caller);
     const variables = found.variables.map(({ value, ...rest }) => ({ ...rest, value: value.reveal() }));
     return { branch: found.branch, variables };
   });
@@ -95,6 +112,18 @@ function refuseTwo(query: Readonly<Record<string, unknown>>, one: string, others
   const both = query[one] === undefined ? [] : others.filter((name) => query[name] !== undefined);
   if (both.length > 0)
     throw invalid(both.map((parameter) => ({ parameter, problem: `is said by the ${one} already` })));
+}
+
+function commitOf({
+  gitBranch,
+  sha,
+}: {
+  gitBranch?: string | undefined;
+  sha?: string | undefined;
+}): Commit | null {
+  if (gitBranch !== undefined && sha !== undefined) return { gitBranch, sha };
+  if (gitBranch === undefined && sha === undefined) return null;
+  throw invalid([{ parameter: sha === undefined ? "sha" : "gitBranch", problem: "the two go together" }]);
 }
 
 interface LoginQuery {

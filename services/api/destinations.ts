@@ -4,6 +4,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byName, operation, time, word } from "./operation.ts";
 import type { Reader, Suspend } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const destinationItem = z
   .object({
@@ -16,6 +17,7 @@ export const destinationItem = z
   })
   .meta({ id: "Destination", description: "An account at a vendor, as configured." });
 export type DestinationItem = z.output<typeof destinationItem>;
+export const destinationVersion = versionOf(destinationItem, "places", "bindings");
 
 const filters = { name: word.optional(), kind: word.optional() };
 export type DestinationFilter = z.output<z.ZodObject<typeof filters>>;
@@ -37,6 +39,7 @@ export const getDestination = operation({
   noun: "destination",
   params: byName,
   answer: destinationItem,
+  version: destinationVersion,
 });
 
 const stop = (name: "suspend" | "resume", summary: string) =>
@@ -50,6 +53,8 @@ const stop = (name: "suspend" | "resume", summary: string) =>
     noun: "destination",
     params: byName,
     answer: destinationItem,
+    version: destinationVersion,
+    problems: ["precondition_failed"],
   });
 
 export const suspendDestination = stop("suspend", "Write nothing there until it is resumed.");

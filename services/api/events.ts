@@ -3,6 +3,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { operation, time, word } from "./operation.ts";
 import type { Reader, Redeliver } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const EVENT_OUTCOMES = ["pending", "processed", "ignored"] as const;
 
@@ -22,20 +23,29 @@ export const eventItem = z
     processedAt: time
       .nullable()
       .meta({ description: "When it had been looked into; null: not yet, or never." }),
+    pushes: z.array(z.uuid()).readonly().meta({
+      description: "The newest pushes that it led to, at most 20; all of them: `/v1/pushes?event=`.",
+    }),
   })
   .meta({ id: "Event", description: "A hint that something may have changed, with what became of it." });
 export type EventItem = z.output<typeof eventItem>;
+export const eventVersion = versionOf(eventItem, "pushes");
 
 const filters = {
   origin: word.optional(),
   source: word.optional().meta({ description: "Name of a source." }),
   branch: word.optional().meta({ description: "Id or exact name of a branch." }),
   state: z.enum(EVENT_OUTCOMES).optional().meta({ description: "What became of it." }),
+  push: z
+    .uuid()
+    .optional()
+    .meta({ description: "Only those that led to this push; there may be thousands." }),
 };
 export type EventFilter = z.output<z.ZodObject<typeof filters>>;
 
 /** Within what a JavaScript number holds exactly. */
-const byNumber = z.strictObject({ id: z.string().regex(/^\d{1,15}$/) });
+export const eventId = z.string().regex(/^\d{1,15}$/);
+const byNumber = z.strictObject({ id: eventId });
 
 export const listEvents = listOperation({
   id: "listEvents",
@@ -54,6 +64,7 @@ export const getEvent = operation({
   noun: "event",
   params: byNumber,
   answer: eventItem,
+  version: eventVersion,
 });
 
 export const redeliverEvent = operation({
@@ -66,7 +77,8 @@ export const redeliverEvent = operation({
   noun: "event",
   params: byNumber,
   answer: eventItem,
-  problems: ["conflict"],
+  problems: ["precondition_failed", "conflict"],
+  version: eventVersion,
 });
 
 /** `GET /v1/events` (newest first), `GET /v1/events/:id`, `POST /v1/events/:id/redeliver`. */

@@ -10,10 +10,12 @@ import { createActs } from "./acts.ts";
 import type { ApiDeps } from "./app.ts";
 import { adminTokenOnly, anyOf, storedTokens } from "./auth.ts";
 import { createChanges, createStanding } from "./changes.ts";
+import { createCommits } from "./commit.ts";
 import { createTokens } from "./keep-tokens.ts";
+import { createUnmanage } from "./managed.ts";
 import { oidcTokens } from "./oidc.ts";
 import { createReveal } from "./reveal.ts";
-import { probes, readers } from "./store.ts";
+import { probes, readers, warnings } from "./store.ts";
 import { createTell } from "./tell.ts";
 
 export interface FromStore {
@@ -49,12 +51,14 @@ export function depsFromStore(options: FromStore): Omit<
       oidcTokens({ trusted: options.trusted ?? (() => []), io: providerIo }),
     ),
     probes: probes(database),
+    warnings: warnings(database),
     ...readers(database),
     ...createActs({ db, sourcesOf, kick }),
+    unmanage: createUnmanage(db),
     tokens: createTokens(db),
     standing: createStanding(db),
     changes,
-    reveal: createReveal({ db, open }),
+    reveal: createReveal({ db, open, commits: createCommits({ db, kick }) }),
     tell: createTell({ db, traits, kick }),
     stop: () => changes.stop(),
   };

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { branchItem } from "./branches.ts";
+import { branchItem, branchVersion } from "./branches.ts";
 import { byId, operation } from "./operation.ts";
 import type { Hold } from "./ports.ts";
 import type { Router } from "./router.ts";
@@ -21,7 +21,8 @@ export const holdBranch = operation({
     reason: z.string().min(1).max(500).meta({ description: "Why, in your own words." }),
   }),
   answer: branchItem,
-  problems: ["conflict"],
+  version: branchVersion,
+  problems: ["precondition_failed", "conflict"],
 });
 
 export const unholdBranch = operation({
@@ -33,6 +34,8 @@ export const unholdBranch = operation({
   noun: "branch",
   params: byId,
   answer: branchItem,
+  version: branchVersion,
+  problems: ["precondition_failed"],
 });
 
 /** `POST` and `DELETE /v1/branches/:id/hold`. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { operation, time } from "./operation.ts";
 import type { Suspend } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 const installationItem = z
   .object({
@@ -11,6 +12,7 @@ const installationItem = z
   })
   .meta({ id: "Installation" });
 export type InstallationItem = z.output<typeof installationItem>;
+export const installationVersion = versionOf(installationItem);
 
 export const getInstallation = operation({
   id: "getInstallation",
@@ -19,6 +21,7 @@ export const getInstallation = operation({
   scope: "read",
   summary: "This installation, and whether it writes.",
   answer: installationItem,
+  version: installationVersion,
 });
 
 export const suspendAll = operation({
@@ -33,6 +36,8 @@ export const suspendAll = operation({
     reason: z.string().min(1).max(500).optional().meta({ description: "Why, in your own words." }),
   }),
   answer: installationItem,
+  version: installationVersion,
+  problems: ["precondition_failed"],
 });
 
 export const resumeAll = operation({
@@ -44,6 +49,8 @@ export const resumeAll = operation({
   summary: "Write again, and look at every place.",
   description: "Also says that this database is the one to go on with, after it was restored or copied.",
   answer: installationItem,
+  version: installationVersion,
+  problems: ["precondition_failed"],
 });
 
 /** `GET /v1/installation`, `POST /v1/suspend`, `POST /v1/resume`. */

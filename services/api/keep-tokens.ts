@@ -2,22 +2,17 @@
 import { sql } from "drizzle-orm";
 import { recordAudit } from "../store/audit.ts";
 import type { Db } from "../store/db.ts";
+import { is, iso, one, type PageOf, type PageQuery, pageByUuid } from "../store/pages.ts";
 import { endToken, insertToken, lockToken, updateToken } from "../store/token.ts";
-import { is, iso, type PageOf, type PageQuery, page, UUID } from "../store/views.ts";
 import { digest, mintToken } from "./auth.ts";
 import type { Caller, Tokens } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
 import type { TokenFilter, TokenItem } from "./tokens.ts";
+import { requireMeant } from "./version.ts";
 
 export function createTokens(db: Db): Tokens {
-  const get = async (id: string): Promise<TokenItem | null> => {
-    const found = await page<TokenItem>(db, selectToken, [sql`t.id = ${id}`], {
-      limit: 1,
-      after: null,
-      order: sql`t.id`,
-    });
-    return found.items[0] ?? null;
-  };
+  const get = async (id: string): Promise<TokenItem | null> =>
+    await one<TokenItem>(db, selectToken, [sql`t.id = ${id}`], sql`t.id`);
   return {
     list: (query) => listTokens(db, query),
     get,
@@ -40,13 +35,11 @@ export function createTokens(db: Db): Tokens {
       if (token === null) throw new Error("the token that was just made is not there");
       return { token, secret };
     },
-    change: async (id, change, revision, caller) => {
+    change: async (id, change, caller) => {
       const known = await db.transaction(async (tx) => {
         const row = await lockToken(tx, id);
         if (row === undefined) return false;
-        if (revision !== null && revision !== row.revision) {
-          throw new ApiProblem("precondition_failed", "The token has been changed meanwhile. Read it again.");
-        }
+        requireMeant(caller, String(row.revision));
         if (row.revokedAt !== null) throw new ApiProblem("conflict", "It is revoked, which is for good.");
         const { name, expiresAt } = change;
         await updateToken(tx, id, {
@@ -65,6 +58,7 @@ export function createTokens(db: Db): Tokens {
       const known = await db.transaction(async (tx) => {
         const row = await lockToken(tx, id);
         if (row === undefined) return false;
+        requireMeant(caller, String(row.revision));
         await endToken(tx, id);
         await note(tx, caller, "token.revoke", row, {});
         return true;
@@ -95,15 +89,9 @@ const selectToken = sql`
 
 async function listTokens(
   db: Db,
-  { limit, after, filter }: PageQuery<TokenFilter>,
+  { filter, ...position }: PageQuery<TokenFilter>,
 ): Promise<PageOf<TokenItem> | null> {
-  if (after !== null && !UUID.test(after)) return null;
   const revoked = filter.revoked === "true" ? sql`t.revoked_at is not null` : sql`t.revoked_at is null`;
   const where = [is(sql`t.name`, filter.name), filter.revoked === undefined ? null : revoked];
-  const order = sql`t.id`;
-  return await page<TokenItem>(db, selectToken, where, {
-    limit,
-    after: after === null ? null : sql`t.id > ${after}::uuid`,
-    order,
-  });
+  return await pageByUuid<TokenItem>(db, { select: selectToken, id: sql`t.id`, where }, position);
 }

@@ -3,6 +3,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byId, operation, time, word } from "./operation.ts";
 import type { Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const loginItem = z
   .object({
@@ -18,6 +19,7 @@ export const loginItem = z
   })
   .meta({ id: "Login", description: "Branch, role and database. Never the password." });
 export type LoginItem = z.output<typeof loginItem>;
+export const loginVersion = versionOf(loginItem);
 
 const filters = {
   source: word.optional(),
@@ -44,6 +46,7 @@ export const getLogin = operation({
   noun: "login",
   params: byId,
   answer: loginItem,
+  version: loginVersion,
 });
 
 /** `GET /v1/logins`, `GET /v1/logins/:id`. */

@@ -94,7 +94,11 @@ function holds({ when }: Grant, claims: JWTPayload): boolean {
   });
 }
 
-function principalOf({ issuer }: TrustedIssuer, { sub = "" }: JWTPayload, grant: Grant): Principal {
+/** GitHub puts the commit of the job into its tokens; others need not. */
+const commitOf = (sha: unknown): string | null => (typeof sha === "string" && sha !== "" ? sha : null);
+
+function principalOf({ issuer }: TrustedIssuer, claims: JWTPayload, grant: Grant): Principal {
+  const { sub = "" } = claims;
   const { scopes, sources = null, branches = null, destinations = null, revealDefault } = grant;
   const limited = sources !== null || branches !== null || destinations !== null;
   const subject = sub.replaceAll(/\p{Cc}/gu, " ").slice(0, 200);
@@ -104,6 +108,7 @@ function principalOf({ issuer }: TrustedIssuer, { sub = "" }: JWTPayload, grant:
     scopes: new Set(scopes),
     limits: limited ? { sources, branches, destinations } : null,
     revealDefault,
+    commit: commitOf(claims["sha"]),
   };
 }
 

@@ -24,6 +24,7 @@ export { holdBranch, unholdBranch } from "./hold.ts";
 export { importDocument } from "./import.ts";
 export { getInstallation, resumeAll, suspendAll } from "./installation.ts";
 export { getLogin, listLogins } from "./logins.ts";
+export { unmanage } from "./managed.ts";
 export { matchBranches } from "./matching.ts";
 export { makePlan } from "./plan.ts";
 export { getPush, listPushes } from "./pushes.ts";

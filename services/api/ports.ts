@@ -91,6 +91,8 @@ export interface Principal {
   readonly scopes: ReadonlySet<Scope>;
   /** With the scope reveal: also what opens a default or protected branch. */
   readonly revealDefault: boolean;
+  /** The commit that the token was given for, where its provider says so; null: any. */
+  readonly commit?: string | null;
 }
 
 /** Who a bearer token belongs to, or null. Takes equally long whether the token is nearly right or not at all. */
@@ -117,58 +119,17 @@ export interface Repeats {
   forget(owner: string, key: string): Promise<void>;
 }
 
-// ---------------------------------------------------------------- what opens a branch
-
 /** Who asks, for the decision and for the audit log. */
 export interface Caller {
   readonly principal: Principal;
   readonly requestId: string;
   /** As the socket has it; null without one. */
   readonly sourceAddress: string | null;
+  /** The version of what is acted upon, from `If-Match`; null or left out: whichever it is. */
+  readonly ifMatch?: string | null;
 }
 
-/** Null throughout: not said. */
-export interface LoginRequest {
-  /** Id or name. */
-  readonly source: string;
-  /** Name or Neon's id; null means the default branch. */
-  readonly branch: string | null;
-  readonly role: string | null;
-  readonly database: string | null;
-}
-
-export interface ConnectionRequest extends LoginRequest {
-  readonly pooled: boolean;
-  /** Name of a form; null: the URL. */
-  readonly form: string | null;
-}
-
-export interface Connection {
-  readonly value: Secret;
-  readonly branch: string;
-  readonly role: string;
-  readonly database: string;
-}
-
-export interface VariablesRequest extends LoginRequest {
-  /** At most one of the two is said; neither: the preset `vercel`. */
-  readonly preset: string | null;
-  readonly rule: string | null;
-}
-
-export interface Variables {
-  readonly branch: string;
-  readonly variables: readonly { readonly name: string; readonly value: Secret; readonly secret: boolean }[];
-}
-
-/**
- * Asks Neon at this very moment and writes the audit log before it resolves. Rejects with an `ApiProblem` that
- * names the parameter: nothing is ever taken for what was not there, least of all the default branch.
- */
-export interface Reveal {
-  connection(request: ConnectionRequest, caller: Caller): Promise<Connection>;
-  variables(request: VariablesRequest, caller: Caller): Promise<Variables>;
-}
+// ---------------------------------------------------------------- what rules mean
 
 /** The branches of a rule's source, each with why the rule means it or not; null: there is no such rule. */
 export type Matching = (rule: string, limits: Limits | null) => Promise<Matched | null>;
@@ -292,8 +253,8 @@ export interface Changes {
 export interface Tokens extends Reader<TokenItem, TokenFilter> {
   /** `secret` is the token itself; it is nowhere else. */
   create(fresh: NewToken, caller: Caller): Promise<{ readonly token: TokenItem; readonly secret: Secret }>;
-  /** Null: no such token. Rejects with `precondition_failed` if its revision is another; null: whichever. */
-  change(id: string, change: TokenChange, revision: number | null, caller: Caller): Promise<TokenItem | null>;
+  /** Both: null: no such token. Rejects with `precondition_failed` if the caller means another revision. */
+  change(id: string, change: TokenChange, caller: Caller): Promise<TokenItem | null>;
   revoke(id: string, caller: Caller): Promise<TokenItem | null>;
 }
 
@@ -312,5 +273,10 @@ export interface Probe {
 export interface ApiEnv {
   /** Node's own request and answer; empty where the app is called without a socket, as in tests. */
   Bindings: Partial<HttpBindings>;
-  Variables: { requestId: string; principal: Principal };
+  Variables: {
+    requestId: string;
+    principal: Principal;
+    /** The same token asked about once more; null: it is good for nothing any more. */
+    again: () => Promise<Principal | null>;
+  };
 }

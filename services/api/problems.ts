@@ -24,7 +24,7 @@ export const PROBLEMS = {
   managed_by_file: [
     409,
     "The server's own file says what is to be",
-    "Change the file that BRANCHLINE_CONFIG names; through the API sources, destinations and rules cannot be changed.",
+    "Change the file that BRANCHLINE_CONFIG names (`file`), in whichever process; through the API sources, destinations and rules cannot be changed until `POST /v1/unmanage`.",
   ],
   plan_moved: [
     409,
@@ -91,6 +91,11 @@ export const PROBLEMS = {
     409,
     "The branch is not ready for this",
     "Neon has the branch, but not yet what was asked for: a compute, a role that can log in.",
+  ],
+  commit_unseen: [
+    409,
+    "Neon has not been looked at since this commit was heard of",
+    "A look has been asked for. Ask again after `Retry-After` seconds.",
   ],
   method_not_allowed: [405, "This cannot be done here", "The header `Allow` lists what can."],
   body_too_slow: [408, "The body took too long", "Send it again over a better line."],

@@ -1,9 +1,11 @@
 import { z } from "zod";
 import { CODES } from "../sync/errors.ts";
+import { eventId } from "./events.ts";
 import { listOperation, serveList } from "./lists.ts";
 import { byId, operation, time, word } from "./operation.ts";
 import type { Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 const why = {
   code: z.enum(CODES).nullable(),
@@ -34,9 +36,11 @@ export const pushItem = z
   })
   .meta({ id: "Push", description: "One attempt to bring a place to what its bindings want." });
 export type PushItem = z.output<typeof pushItem>;
+export const pushVersion = versionOf(pushItem);
 
 const filters = {
   binding: z.uuid().optional(),
+  event: eventId.optional().meta({ description: "Only those that this event led to." }),
   destination: word.optional(),
   outcome: word.optional(),
   code: z.enum(CODES).optional(),
@@ -47,7 +51,7 @@ export const listPushes = listOperation({
   id: "listPushes",
   path: "/v1/pushes",
   summary: "List the pushes, the newest first.",
-  description: "With `binding`: the history of one.",
+  description: "With `binding`: the history of one. With `event`: what came of one.",
   item: pushItem,
   filters,
 });
@@ -61,6 +65,7 @@ export const getPush = operation({
   noun: "push",
   params: byId,
   answer: pushItem,
+  version: pushVersion,
 });
 
 /** `GET /v1/pushes` (newest first), `GET /v1/pushes/:id`. */

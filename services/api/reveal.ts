@@ -20,20 +20,23 @@ import type { BranchReading, Source } from "../sync/ports.ts";
 import { expandPreset, PRESETS } from "../sync/presets.ts";
 import { DEFAULT_ALIAS, parseVariable, renderVariable } from "../sync/variables.ts";
 import { chooseLogin, missing, suggest, unclear } from "./choice.ts";
-import type { Caller, Connection, LoginRequest, Reveal, Variables, VariablesRequest } from "./ports.ts";
+import type { Commits } from "./commit.ts";
+import type { Caller } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
+import type { Connection, LoginRequest, Reveal, Variables, VariablesRequest } from "./reveal-port.ts";
 
 export interface RevealOptions {
   readonly db: Db;
   /** Opens a source for one request; every read of it goes to Neon. */
   readonly open: (row: SourceRow, signal: AbortSignal) => Source;
+  readonly commits: Commits;
 }
 
 /** Of one request, all calls to Neon together. */
 const PATIENCE_MS = 25_000;
 const DEFAULT_PRESET = "vercel";
 
-export function createReveal({ db, open }: RevealOptions): Reveal {
+export function createReveal({ db, open, commits }: RevealOptions): Reveal {
   const find = async (request: LoginRequest, caller: Caller, details: AuditDetails): Promise<Found> => {
     const row = await sourceFor(db, request.source, caller);
     const source = open(row, AbortSignal.timeout(PATIENCE_MS));
@@ -66,6 +69,8 @@ export function createReveal({ db, open }: RevealOptions): Reveal {
     variables: async (request, caller) =>
       await inWords(async (): Promise<Variables> => {
         const set = await variablesFor(db, request, caller);
+        if (request.commit !== null)
+          await commits(await sourceFor(db, request.source, caller), request.commit, caller);
         const found = await find(request, caller, set.details);
         const wanted = set.logins ?? [{ alias: DEFAULT_ALIAS, ...chooseLogin(found.reading, request) }];
         const logins = await read(found, wanted);

@@ -21,8 +21,6 @@ export interface Asked<Params, Query, Body> {
   readonly query: Query;
   readonly body: Body;
   readonly caller: Caller;
-  /** The version that the caller means by `If-Match`, without quotes; null: not said, or any. */
-  readonly ifMatch: string | null;
   /** For what an answer is made of beside its shape: headers, a stream. */
   readonly c: Context<ApiEnv>;
 }
@@ -72,7 +70,7 @@ export function createRouter(app: OpenAPIHono<ApiEnv>, repeats: Repeats): Router
         const body = readBody(operation.body, text);
         const caller = callerOf(c);
         const answer = async (): Promise<Response> => {
-          const done = await handle({ params, query, body, caller, ifMatch: ifMatchOf(c), c });
+          const done = await handle({ params, query, body, caller, c });
           if (done === null) throw new ApiProblem("not_found", `There is no ${noun} with this id.`);
           return done instanceof Response ? done : write(c, operation, done);
         };
@@ -116,6 +114,7 @@ async function readText(
   return text;
 }
 
+/** Without its quotes; null: not said, or any. */
 function ifMatchOf(c: Context<ApiEnv>): string | null {
   const header = c.req.header("if-match")?.trim();
   if (header === undefined || header === "*") return null;
@@ -126,5 +125,6 @@ function ifMatchOf(c: Context<ApiEnv>): string | null {
 export function callerOf(c: Context<ApiEnv>): Caller {
   const { incoming } = (c.env as ApiEnv["Bindings"] | undefined) ?? {};
   const sourceAddress = incoming?.socket.remoteAddress ?? null;
-  return { principal: c.get("principal"), requestId: c.get("requestId"), sourceAddress };
+  const common = { principal: c.get("principal"), requestId: c.get("requestId") };
+  return { ...common, sourceAddress, ifMatch: ifMatchOf(c) };
 }

@@ -4,6 +4,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byName, operation, time, word } from "./operation.ts";
 import type { Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const ruleItem = z
   .object({
@@ -22,6 +23,7 @@ export const ruleItem = z
   })
   .meta({ id: "Rule", description: "Which branches go to which target, under which names." });
 export type RuleItem = z.output<typeof ruleItem>;
+export const ruleVersion = versionOf(ruleItem, "bindings");
 
 const filters = {
   source: word.optional(),
@@ -48,6 +50,7 @@ export const getRule = operation({
   noun: "rule",
   params: byName,
   answer: ruleItem,
+  version: ruleVersion,
 });
 
 /** `GET /v1/rules`, `GET /v1/rules/:id`. */

@@ -4,6 +4,7 @@ import { listOperation, serveList } from "./lists.ts";
 import { byId, byName, operation, time, word } from "./operation.ts";
 import type { Confirm, Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
+import { versionOf } from "./version.ts";
 
 export const sourceItem = z
   .object({
@@ -25,6 +26,7 @@ export const sourceItem = z
   })
   .meta({ id: "Source" });
 export type SourceItem = z.output<typeof sourceItem>;
+export const sourceVersion = versionOf(sourceItem, "listedAt");
 
 const filters = { name: word.optional(), kind: word.optional() };
 export type SourceFilter = z.output<z.ZodObject<typeof filters>>;
@@ -46,6 +48,7 @@ export const getSource = operation({
   noun: "source",
   params: byName,
   answer: sourceItem,
+  version: sourceVersion,
 });
 
 export const confirmDeletes = operation({
@@ -71,7 +74,8 @@ export const confirmDeletes = operation({
     source: sourceItem,
     confirmed: z.array(z.object({ id: z.uuid(), name: z.string() })).readonly(),
   }),
-  problems: ["conflict"],
+  problems: ["precondition_failed", "conflict"],
+  version: ({ source }) => sourceVersion(source),
 });
 
 /** `GET /v1/sources`, `GET /v1/sources/:id`, `POST /v1/sources/:id/confirm`. */

@@ -2,6 +2,7 @@
 
 import { verifyAudit } from "../store/audit.ts";
 import { inBatches } from "../store/batch.ts";
+import { clockWarning } from "../store/clock.ts";
 import type { Database, Db } from "../store/db.ts";
 import { custodyOf, exportAudit, getPush, listAudit, listPushes } from "../store/history.ts";
 import { type Incoming, ingest as write } from "../store/ingest.ts";
@@ -14,6 +15,7 @@ import {
   listRules,
 } from "../store/inventory.ts";
 import { expectedMigrations, migrationsApplied } from "../store/migrate.ts";
+import type { PageOf, PageQuery } from "../store/pages.ts";
 import { beginRequest, endRequest, forgetRequest } from "../store/repeat.ts";
 import {
   getBinding,
@@ -24,8 +26,6 @@ import {
   listBranches,
   listEvents,
   listSources,
-  type PageOf,
-  type PageQuery,
 } from "../store/views.ts";
 import { type Visible, visibleTo } from "../store/visible.ts";
 import type { Hint, Ignored } from "../webhooks/result.ts";
@@ -74,11 +74,12 @@ function incoming(delivery: Hint | Ignored, sourcesOf: IngestOptions["sourcesOf"
       ignored: null,
     };
   }
-  const { repository, gitBranch, action, fork } = delivery;
+  const { repository, gitBranch, action, sha, fork } = delivery;
   const subject = {
     ...(repository === null ? {} : { repository: repository.fullName }),
     ...(gitBranch === null ? {} : { gitBranch }),
     ...(action === null ? {} : { action }),
+    ...(sha === null ? {} : { sha }),
   };
   const common = { ...nothing, origin, deliveryId, kind, subject };
   if (kind === "ping") return { ...common, ignored: "a ping asks for nothing" };
@@ -134,6 +135,11 @@ function reader<Item, Filter>(
     list: async ({ limits, ...query }) => await list(db, { ...query, visible: await visibleTo(db, limits) }),
     get: async (id, limits) => await get(db, id, await visibleTo(db, limits)),
   };
+}
+
+/** What somebody should look into while the process does its work. */
+export function warnings({ db }: Database): Probe[] {
+  return [{ name: "clock", check: async () => await clockWarning(db) }];
 }
 
 /** What must be so before this process is of use. */

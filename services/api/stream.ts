@@ -1,5 +1,7 @@
 /** Server-sent events: how bindings change their state, as it happens. */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { stillEntitled } from "./auth.ts";
 import { bindingItem } from "./bindings.ts";
 import { operation } from "./operation.ts";
 import type { Change, Changes, Principal } from "./ports.ts";
@@ -13,7 +15,7 @@ export const streamChanges = operation({
   scope: "read",
   summary: "Server-sent events: each binding whose state changes, as it is then.",
   description:
-    "Event `binding`, data as in `Binding`. Each change at least once, the latest state of each; states that pass within a moment may be left out. `Last-Event-ID` goes on where a stream broke off. A comment every 15 seconds keeps the line open. A stream ends after an hour, or when its reader does not keep up: connect again.",
+    "Event `binding`, data as in `Binding`. Each change at least once, the latest state of each; states that pass within a moment may be left out. `Last-Event-ID` goes on where a stream broke off. A comment every 15 seconds keeps the line open. A stream ends after an hour, when its reader does not keep up, and within seconds when its token is revoked, expires or may see something else than before: connect again.",
   query: z.strictObject({}),
   answer: bindingItem,
   media: ["text/event-stream"],
@@ -28,6 +30,8 @@ export interface StreamLimits {
   readonly perToken: number;
   /** Bytes that a reader may be behind. */
   readonly backlog: number;
+  /** How often it is asked whether the token is still good for all of it. */
+  readonly recheckMs: number;
 }
 
 export const STREAM_LIMITS: StreamLimits = {
@@ -36,6 +40,7 @@ export const STREAM_LIMITS: StreamLimits = {
   streams: 200,
   perToken: 10,
   backlog: 1_000_000,
+  recheckMs: 2_000,
 };
 
 /** `GET /v1/stream`. */
@@ -45,7 +50,11 @@ export function stream(router: Router, changes: Changes, limits: StreamLimits = 
     const { principal } = caller;
     const since = readId(c.req.header("last-event-id"));
     const leave = enter(open, principal, limits);
-    const body = follow(changes, { since, limits, principal, leave, signal: c.req.raw.signal });
+    const same = async (): Promise<boolean> => {
+      const now = await stillEntitled(c, "read").catch(() => null);
+      return now !== null && isDeepStrictEqual(now.limits, principal.limits);
+    };
+    const body = follow(changes, { since, limits, principal, leave, same, signal: c.req.raw.signal });
     return c.body(body, 200, { "content-type": "text/event-stream" });
   });
 }
@@ -81,10 +90,12 @@ interface Following {
   readonly limits: StreamLimits;
   readonly principal: Principal;
   readonly leave: () => void;
+  /** The token may still see what it might see at first. */
+  readonly same: () => Promise<boolean>;
   readonly signal: AbortSignal;
 }
 
-function follow(changes: Changes, { since, limits, principal, leave, signal }: Following) {
+function follow(changes: Changes, { since, limits, principal, leave, same, signal }: Following) {
   const encoder = new TextEncoder();
   let end = (): void => {};
   return new ReadableStream<Uint8Array>(
@@ -104,10 +115,12 @@ function follow(changes: Changes, { since, limits, principal, leave, signal }: F
         });
         const beat = setInterval(() => send(": still here\n\n"), limits.heartbeatMs);
         const life = setTimeout(() => end(), limits.lifeMs);
+        const check = setInterval(() => void same().then((is) => (is ? undefined : end())), limits.recheckMs);
         end = () => {
           end = () => {};
           clearInterval(beat);
           clearTimeout(life);
+          clearInterval(check);
           stop();
           leave();
           try {

@@ -15,8 +15,10 @@ import { sweepPlaces } from "../store/place.ts";
 import { getBinding } from "../store/views.ts";
 import { visibleTo } from "../store/visible.ts";
 import type { Traits } from "../sync/ports.ts";
+import { bindingVersion } from "./bindings.ts";
 import type { Order, Tell } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
+import { requireMeant } from "./version.ts";
 
 export interface TellOptions {
   readonly db: Db;
@@ -38,6 +40,7 @@ export function createTell({ db, traits, kick }: TellOptions): Tell {
     const before = await getBinding(db, id, visible);
     if (before === null) return null;
     const done = await withBinding(db, id, async (tx, held) => {
+      requireMeant(caller, bindingVersion((await getBinding(tx, id, visible)) ?? before));
       const result = await obey(tx, held, order, traits(held.destination.kind));
       const [after] = await lockBindings(tx, [id]);
       await recordAudit(tx, {
@@ -73,8 +76,7 @@ async function obey(
   switch (order.command) {
     case "push":
       if (held.binding.suspendedAt !== null) throw refused("It is suspended. Resume it first.");
-      await pushByHand(tx, held);
-      return { names: own, note: null };
+      return { names: own, ...forgiven(await pushByHand(tx, held)) };
     case "sweep":
       await sweepPlaces(tx, held.places);
       return { names: own, note: held.places.length === 0 ? "It has no place yet." : null };
@@ -82,8 +84,7 @@ async function obey(
       await suspendBinding(tx, held);
       return { names: own, note: null };
     case "resume":
-      await resumeBinding(tx, held);
-      return { names: own, note: null };
+      return { names: own, ...forgiven(await resumeBinding(tx, held)) };
     case "release": {
       const names = await releaseBinding(tx, held);
       const note = "Nothing was deleted: what the vendor holds under these names stays as it is.";
@@ -96,6 +97,13 @@ async function obey(
       return { names, note: noteOf(held, expect), details: { names: names.join(", "), expect } };
     }
   }
+}
+
+/** For whoever asked, and for the audit log. */
+function forgiven(deaths: boolean): Pick<Done, "note" | "details"> {
+  if (!deaths) return { note: null };
+  const note = "Workers had died of it. That counts no more, and it is tried at once.";
+  return { note, details: { deaths: "forgiven" } };
 }
 
 function noteOf({ binding }: Held, expect: "same" | "replace-unreadable"): string | null {

@@ -119,6 +119,8 @@ export const revokeToken = operation({
   summary: "Revoke a token, for good and at once.",
   params: byId,
   answer: tokenItem,
+  version,
+  problems: ["precondition_failed"],
 });
 
 /** `/v1/tokens`: list, get, create, change, revoke. All need the scope admin and a token without limits. */
@@ -135,11 +137,11 @@ export function tokens(router: Router, store: Tokens): void {
     const { token, secret } = await store.create(body, caller);
     return { ...token, token: secret.reveal() };
   });
-  router.on(changeToken, async ({ params, body, caller, ifMatch, c }) => {
+  router.on(changeToken, async ({ params, body, caller, c }) => {
     if (c.req.header("if-match") === undefined) {
       throw new ApiProblem("precondition_required", "Send If-Match with the ETag of the token.");
     }
-    return await store.change(params.id, body, ifMatch === null ? null : Number(ifMatch), caller);
+    return await store.change(params.id, body, caller);
   });
   router.on(revokeToken, async ({ params, caller }) => await store.revoke(params.id, caller));
 }

@@ -1,5 +1,6 @@
 /** For steps that must not race: answers when a branch is in step, or says what is behind. */
 import { z } from "zod";
+import { stillEntitled } from "./auth.ts";
 import { type BindingItem, bindingItem } from "./bindings.ts";
 import { byId, operation, word } from "./operation.ts";
 import type { Standing } from "./ports.ts";
@@ -7,6 +8,8 @@ import { ApiProblem } from "./problems.ts";
 import { Answered, type Router } from "./router.ts";
 
 const MOST_SECONDS = 300;
+/** How often it is looked, and how often whether the token may still see it. */
+const PACE = { everyMs: 500, recheckMs: 2_000 };
 
 export const waited = z
   .object({
@@ -60,11 +63,16 @@ export interface Stand {
 }
 
 /** `GET /v1/branches/:id/wait`. */
-export function waits(router: Router, standing: Standing, everyMs = 500): void {
+export function waits(router: Router, standing: Standing, { everyMs, recheckMs } = PACE): void {
   router.on(waitForBranch, async ({ params, query, caller, c }) => {
     const until = performance.now() + query.timeout * 1_000;
-    for (;;) {
-      const stand = await standing.of(params.id, query.destination ?? null, caller.principal.limits);
+    let { principal } = caller;
+    for (let checked = performance.now(); ; ) {
+      if (performance.now() - checked >= recheckMs) {
+        principal = await stillEntitled(c, "read");
+        checked = performance.now();
+      }
+      const stand = await standing.of(params.id, query.destination ?? null, principal.limits);
       if (stand === null) return null;
       const { synced, stuck, reason, behind } = judge(stand, query.destination ?? null);
       const { branch, bindings } = stand;

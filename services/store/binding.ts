@@ -8,6 +8,7 @@ import { destination } from "./destination.ts";
 import { place } from "./place.ts";
 import { type RuleRow, rule } from "./rule.ts";
 import { type SourceRow, source } from "./source.ts";
+import { inherited, trail } from "./trail.ts";
 import { counter, instant } from "./work.ts";
 
 export const binding = branchline.table(
@@ -41,12 +42,16 @@ export const binding = branchline.table(
     /** Names that a person has handed over, until a push went well. */
     adopt: jsonb("adopt").$type<Adoption>(),
     appliedAt: instant("applied_at"),
+    /** What it was told to want more for, since it last had all. */
+    causes: trail("causes"),
   },
   (t) => [
     uniqueIndex("binding_identity").on(t.ruleId, t.branchId),
     index("binding_place").on(t.placeId),
     index("binding_branch").on(t.branchId),
     index("binding_since").on(t.since),
+    // What a webhook wakes is found among the few that have something to say.
+    index("binding_code").on(t.code).where(sql`code is not null`),
   ],
 );
 
@@ -102,7 +107,7 @@ export async function ensureBindings(
   return [...known, ...made];
 }
 
-/** New inputs: one more generation is wanted at these places. */
+/** New inputs: one more generation is wanted at these places. `noticed`: what led to it. */
 export async function raiseWanted(
   db: Db,
   all: readonly {
@@ -111,6 +116,7 @@ export async function raiseWanted(
     inputs: string;
     logins: Readonly<Record<string, string>>;
   }[],
+  noticed: readonly string[],
 ): Promise<void> {
   const rows = all.map(({ bindingId, placeId, inputs, logins }) => ({
     id: bindingId,
@@ -122,6 +128,7 @@ export async function raiseWanted(
     update branchline.binding b set
       place_id = w.place_id, inputs = w.inputs, logins = w.logins, leaving = false,
       wanted = b.wanted + 1,
+      causes = ${inherited(sql`b.causes`, noticed, sql`b.applied >= b.wanted`)},
       state = case when b.suspended_at is null then 'pending' else b.state end,
       since = case when b.suspended_at is null then now() else b.since end,
       code = case when b.suspended_at is null then null else b.code end,
@@ -132,13 +139,14 @@ export async function raiseWanted(
     where b.id = w.id`);
 }
 
-/** Its names are to be taken away from wherever it has any. */
-export async function setLeaving(db: Db, id: string): Promise<void> {
+/** Its names are to be taken away from wherever it has any. `noticed`: what led to it. */
+export async function setLeaving(db: Db, id: string, noticed: readonly string[] = []): Promise<void> {
   await db
     .update(binding)
     .set({
       leaving: true,
       wanted: sql`${binding.wanted} + 1`,
+      causes: inherited(sql`${binding.causes}`, noticed, sql`${binding.applied} >= ${binding.wanted}`),
       inputs: null,
       state: sql`case when ${binding.suspendedAt} is null then 'pending' else ${binding.state} end`,
       since: sql`now()`,

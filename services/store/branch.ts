@@ -3,6 +3,7 @@ import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
+import { marked, trail } from "./trail.ts";
 import { instant, markDue, workColumns } from "./work.ts";
 
 export const branch = branchline.table(
@@ -36,6 +37,8 @@ export const branch = branchline.table(
     /** Nothing of it is written until then. */
     heldUntil: instant("held_until"),
     heldReason: text("held_reason"),
+    /** What made it due since it was read. */
+    noticed: trail("noticed"),
   },
   (t) => [
     index("branch_source").on(t.sourceId).where(sql`gone_at is null`),
@@ -136,7 +139,7 @@ export async function successorOf(db: Db, row: BranchRow): Promise<"due" | "unre
 
 /** All its roles and passwords have been looked at. */
 export async function markRead(db: Db, id: string): Promise<void> {
-  await db.update(branch).set({ readAt: sql`now()` }).where(eq(branch.id, id));
+  await db.update(branch).set({ readAt: sql`now()`, noticed: [] }).where(eq(branch.id, id));
 }
 
 export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[]> {
@@ -147,7 +150,7 @@ export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[
 }
 
 export async function insertBranch(db: Db, sourceId: string, facts: BranchFacts): Promise<void> {
-  await db.insert(branch).values({ sourceId, ...facts, dueAt: sql`now()` });
+  await db.insert(branch).values({ sourceId, ...facts, dueAt: sql`now()`, noticed: sql`array[now()]` });
 }
 
 /** Takes in what a complete list said of a known branch, and makes it due if that matters to anyone. */
@@ -164,8 +167,10 @@ export async function updateBranch(db: Db, id: string, facts: BranchFacts, due: 
         ? {
             dueAt: sql`least(coalesce(${branch.dueAt}, 'infinity'), now())`,
             revision: sql`${branch.revision} + 1`,
+            noticed: marked(branch.noticed),
           }
-        : {}),
+        : // It was missing and is there: that came to nothing, unless something else waits.
+          { noticed: sql`case when ${branch.dueAt} <= now() then ${branch.noticed} else '{}' end` }),
     })
     .where(eq(branch.id, id));
 }
@@ -174,7 +179,7 @@ export async function countMissed(db: Db, ids: readonly string[]): Promise<void>
   if (ids.length === 0) return;
   await db
     .update(branch)
-    .set({ missed: sql`${branch.missed} + 1` })
+    .set({ missed: sql`${branch.missed} + 1`, noticed: marked(branch.noticed) })
     .where(inArray(branch.id, [...ids]));
 }
 
@@ -183,7 +188,7 @@ export async function buryBranch(db: Db, row: BranchRow): Promise<void> {
   await db.execute(sql`
     update branchline.branch set
       gone_at = case when id = ${row.id} then now() else gone_at end,
-      due_at = now(), revision = revision + 1
+      due_at = now(), revision = revision + 1, noticed = ${marked(sql`noticed`)}
     where id = ${row.id}
        or (source_id = ${row.sourceId} and name = ${row.name} and gone_at is null)`);
 }

@@ -8,7 +8,7 @@ import { type DestinationRow, destination } from "./destination.ts";
 import { ledger, placesOf } from "./ledger.ts";
 import { place } from "./place.ts";
 import { type RuleRow, rule } from "./rule.ts";
-import { markDue } from "./work.ts";
+import { forgiveDeaths, markDue } from "./work.ts";
 
 /** A binding with what is needed to judge a command, locked until the transaction ends. */
 export interface Held {
@@ -55,15 +55,21 @@ async function placesOfBinding(tx: Db, id: string): Promise<string[]> {
   return [...new Set([...(row?.placeId == null ? [] : [row.placeId]), ...(await placesOf(tx, id))])];
 }
 
-/** One more generation of what is wanted anyway: everything is looked at again, and drift that waited is repaired. */
-export async function pushByHand(tx: Db, { binding: row, branch: of, places }: Held): Promise<void> {
+/**
+ * One more generation of what is wanted anyway: everything is looked at again, and drift that waited is repaired.
+ * Workers that died of it count no more; resolves with whether any had.
+ */
+export async function pushByHand(tx: Db, { binding: row, branch: of, places }: Held): Promise<boolean> {
   await tx.execute(sql`
     update branchline.binding set wanted = wanted + 1,
+      causes = case when applied >= wanted then '{}' else causes end,
       state = case when suspended_at is null then 'pending' else state end, since = now(),
       code = null, cause = null, next = null
     where id = ${row.id} and suspended_at is null`);
   await markDue(tx, "place", places);
   await markDue(tx, "branch", [of.id]);
+  const atPlaces = await forgiveDeaths(tx, "place", places);
+  return (await forgiveDeaths(tx, "branch", [of.id])) || atPlaces;
 }
 
 export async function suspendBinding(tx: Db, { binding: row }: Held): Promise<void> {
@@ -75,11 +81,11 @@ export async function suspendBinding(tx: Db, { binding: row }: Held): Promise<vo
 }
 
 /** What others changed so far is forgotten, so that a fight that is over parks nothing any more. */
-export async function resumeBinding(tx: Db, held: Held): Promise<void> {
+export async function resumeBinding(tx: Db, held: Held): Promise<boolean> {
   const { id } = held.binding;
   await tx.update(binding).set({ suspendedAt: null }).where(eq(binding.id, id));
   await tx.update(ledger).set({ drifts: 0, driftsSince: null }).where(eq(ledger.bindingId, id));
-  await pushByHand(tx, held);
+  return await pushByHand(tx, held);
 }
 
 /**

@@ -30,6 +30,8 @@ export const event = branchline.table(
     uniqueIndex("event_delivery").on(t.origin, t.deliveryId, t.sourceId).where(sql`delivery_id is not null`),
     index("event_pending").on(t.sourceId).where(sql`outcome = 'pending'`),
     index("event_received").on(t.receivedAt),
+    index("event_commit").on(t.sourceId, sql`(subject->>'sha')`).where(sql`subject ? 'sha'`),
+    index("event_processed").on(t.processedAt),
   ],
 );
 
@@ -68,6 +70,21 @@ export async function settleEvents(
     .where(and(owner, eq(event.outcome, "pending"), lte(event.id, upTo)));
 }
 
+/** Whether a commit of a git branch was ever heard of, and Neon looked at since; null: it was not. */
+export async function commitHeardOf(
+  db: Db,
+  sourceId: string,
+  { gitBranch, sha }: { readonly gitBranch: string; readonly sha: string },
+): Promise<"looked" | "waiting" | null> {
+  const { rows } = await db.execute<{ looked: boolean | null }>(sql`
+    select bool_or(outcome = 'processed') as looked from branchline.event
+    where source_id = ${sourceId} and subject ? 'sha' and subject->>'sha' = ${sha}
+      and subject->>'gitBranch' = ${gitBranch} and outcome <> 'ignored'`);
+  const looked = rows[0]?.looked ?? null;
+  if (looked === null) return null;
+  return looked ? "looked" : "waiting";
+}
+
 export async function eventById(db: Db, id: number): Promise<EventRow | undefined> {
   const [row] = await db.select().from(event).where(eq(event.id, id));
   return row;
@@ -75,7 +92,8 @@ export async function eventById(db: Db, id: number): Promise<EventRow | undefine
 
 /**
  * Makes due again what an event points at, as if it had just come. One that pointed at nothing is resolved anew, by
- * the names of sources that its repository means now, or by its project. False: it still points at nothing.
+ * the names of sources that its repository means now, or by its project; for each of them there is an event, as if it
+ * had just come, and the one that is there is the first one's. False: it still points at nothing.
  */
 export async function reopenEvent(db: Db, row: EventRow, sources: readonly string[]): Promise<boolean> {
   const project = row.subject["project"] ?? null;
@@ -85,12 +103,15 @@ export async function reopenEvent(db: Db, row: EventRow, sources: readonly strin
         name = any(${sql.param([...sources])}::text[]) or block->>'project' = ${project})))
     order by name`);
   const sourceIds = rows.map((found) => found.id);
-  const [first] = sourceIds;
+  const [first, ...others] = row.sourceId === null ? sourceIds : [row.sourceId];
   if (first === undefined && row.branchId === null) return false;
   await db
     .update(event)
     .set({ sourceId: row.sourceId ?? first ?? null, outcome: "pending", reason: null, processedAt: null })
     .where(eq(event.id, row.id));
+  const { origin, kind, deliveryId, subject } = row;
+  const more = others.map((sourceId) => ({ origin, kind, deliveryId, subject, sourceId }));
+  if (more.length > 0) await db.insert(event).values(more).onConflictDoNothing();
   await markDue(db, "source", sourceIds);
   if (row.branchId !== null) await markDue(db, "branch", [row.branchId]);
   return true;

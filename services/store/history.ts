@@ -4,7 +4,8 @@ import type { Code } from "../sync/errors.ts";
 import type { BindingState } from "../sync/model.ts";
 import type { AuditDetails } from "./audit.ts";
 import type { Db } from "./db.ts";
-import { is, iso, type PageOf, type PageQuery, page, type Text } from "./views.ts";
+import { cameOf } from "./links.ts";
+import { is, iso, one, type PageOf, type PageQuery, page, pageByNumber, type Text } from "./pages.ts";
 import { seesBinding, seesPush, type Visible } from "./visible.ts";
 
 // ---------------------------------------------------------------- pushes
@@ -51,6 +52,7 @@ const selectPush = sql`
 
 export interface PushFilter {
   readonly binding?: Text;
+  readonly event?: Text;
   readonly destination?: Text;
   readonly outcome?: Text;
   readonly code?: Text;
@@ -68,6 +70,7 @@ export async function listPushes(
   const { binding } = filter;
   const where = [
     seesPush(visible),
+    cameOf(filter.event, visible),
     binding === undefined ? null : sql`p.bindings @> array[${binding}::uuid]`,
     is(sql`d.name`, filter.destination),
     is(sql`p.outcome`, filter.outcome),
@@ -82,12 +85,7 @@ export async function listPushes(
 }
 
 export async function getPush(db: Db, id: string, visible: Visible | null = null): Promise<PushItem | null> {
-  const found = await page<PushItem>(db, selectPush, [sql`p.id = ${id}`, seesPush(visible)], {
-    limit: 1,
-    after: null,
-    order: sql`p.id`,
-  });
-  return found.items[0] ?? null;
+  return await one<PushItem>(db, selectPush, [sql`p.id = ${id}`, seesPush(visible)], sql`p.id`);
 }
 
 // ---------------------------------------------------------------- custody
@@ -159,9 +157,8 @@ export interface AuditFilter {
 /** The newest first. */
 export async function listAudit(
   db: Db,
-  { limit, after, filter }: PageQuery<AuditFilter>,
+  { filter, ...position }: PageQuery<AuditFilter>,
 ): Promise<PageOf<AuditItem> | null> {
-  if (after !== null && !/^\d{1,15}$/.test(after)) return null;
   const { object, from, to } = filter;
   const where = [
     is(sql`actor`, filter.actor),
@@ -170,11 +167,11 @@ export async function listAudit(
     from === undefined ? null : sql`at >= ${from}::timestamptz`,
     to === undefined ? null : sql`at < ${to}::timestamptz`,
   ];
-  return await page<AuditItem & { id: string }>(db, selectAudit, where, {
-    limit,
-    after: after === null ? null : sql`seq < ${after}::bigint`,
-    order: sql`seq desc`,
-  });
+  return await pageByNumber<AuditItem & { id: string }>(
+    db,
+    { select: selectAudit, id: sql`seq`, where },
+    position,
+  );
 }
 
 const EXPORTED_AT_ONCE = 500;

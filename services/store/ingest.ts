@@ -5,6 +5,7 @@
 import { sql } from "drizzle-orm";
 import { type Db, withoutDeadlock } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
+import { marked } from "./trail.ts";
 import { makingDue } from "./work.ts";
 
 /** One delivery, worked out as far as it goes without the database. */
@@ -34,7 +35,8 @@ export interface Taken {
 interface Resolved {
   readonly incoming: Incoming;
   readonly sourceIds: readonly string[];
-  readonly branchIds: readonly string[];
+  /** Branches that we know, by the source that they belong to. */
+  readonly branchIds: ReadonlyMap<string, string>;
   readonly reason: string | null;
 }
 
@@ -110,7 +112,7 @@ async function lookUp(db: Db, batch: readonly Incoming[]): Promise<There> {
 }
 
 function resolve({ sources, branches }: There, incoming: Incoming): Resolved {
-  const nothing = (reason: string): Resolved => ({ incoming, sourceIds: [], branchIds: [], reason });
+  const nothing = (reason: string): Resolved => ({ incoming, sourceIds: [], branchIds: new Map(), reason });
   if (incoming.ignored !== null) return nothing(incoming.ignored);
   const meant = sources.filter((row) =>
     incoming.project === null ? incoming.sources.includes(row.name) : row.project === incoming.project,
@@ -121,11 +123,13 @@ function resolve({ sources, branches }: There, incoming: Incoming): Resolved {
     );
   }
   const sourceIds = meant.map((row) => row.id);
-  if (incoming.neonBranchId === null) return { incoming, sourceIds, branchIds: [], reason: null };
-  const branchIds = branches
-    .filter((row) => row.neonId === incoming.neonBranchId && sourceIds.includes(row.sourceId))
-    .map((row) => row.id);
-  if (branchIds.length === 0 && incoming.kind !== "branch.created") return nothing("no such branch is known");
+  if (incoming.neonBranchId === null) return { incoming, sourceIds, branchIds: new Map(), reason: null };
+  const branchIds = new Map(
+    branches
+      .filter((row) => row.neonId === incoming.neonBranchId && sourceIds.includes(row.sourceId))
+      .map((row) => [row.sourceId, row.id]),
+  );
+  if (branchIds.size === 0 && incoming.kind !== "branch.created") return nothing("no such branch is known");
   return { incoming, sourceIds, branchIds, reason: null };
 }
 
@@ -141,29 +145,30 @@ async function write(
   const waking = all.filter(({ incoming }) => incoming.wakes).flatMap((one) => one.sourceIds);
   const { rows } = await db.execute<{ id: string; origin: string; deliveryId: string }>(sql`
     with written as (
-      insert into branchline.event (origin, kind, delivery_id, source_id, subject, outcome, reason)
+      insert into branchline.event (origin, kind, delivery_id, source_id, branch_id, subject, outcome, reason)
       select * from jsonb_to_recordset(${JSON.stringify(fresh.flatMap(eventsOf))}::jsonb) as e(
-        origin text, kind text, delivery text, source uuid, subject jsonb, outcome text, reason text)
+        origin text, kind text, delivery text, source uuid, branch uuid, subject jsonb, outcome text, reason text)
       on conflict do nothing
       returning id, origin, delivery_id as "deliveryId"
     ),
     sources as (${makingDue("source", distinct(all.flatMap((one) => one.sourceIds)))}),
-    branches as (${makingDue("branch", distinct(all.flatMap((one) => one.branchIds)))}),
+    branches as (${makingDue("branch", distinct(all.flatMap((one) => [...one.branchIds.values()])))}),
     parked as (
       select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
       where r.source_id = any(${distinct(waking)}) and b.code = 'target_missing' and b.state <> 'removed'
     ),
-    places as (${makingDue("place", sql`array(select place_id from parked)`)})
+    places as (${makingDue("place", sql`array(select place_id from parked)`, 0, sql`, causes = ${marked(sql`t.causes`)}`)})
     select * from written order by id desc`);
   return new Map(rows.map((row) => [keyOf(row), Number(row.id)]));
 }
 
-const eventsOf = ({ incoming, sourceIds, reason }: Resolved): object[] =>
+const eventsOf = ({ incoming, sourceIds, branchIds, reason }: Resolved): object[] =>
   (sourceIds.length === 0 ? [null] : sourceIds).map((source) => ({
     origin: incoming.origin,
     kind: incoming.kind,
     delivery: incoming.deliveryId,
     source,
+    branch: source === null ? null : (branchIds.get(source) ?? null),
     subject: incoming.subject,
     outcome: reason === null ? "pending" : "ignored",
     reason,

@@ -2,25 +2,21 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { BindingState } from "../sync/model.ts";
 import type { Db } from "./db.ts";
-import { is, isBranch, iso, type PageOf, type PageQuery, page, type Text, UUID } from "./views.ts";
+import {
+  is,
+  isBranch,
+  iso,
+  one,
+  oneCalled,
+  type PageOf,
+  type PageQuery,
+  pageByUuid,
+  type Shown,
+  type Text,
+} from "./pages.ts";
 import { countsOf, seesBranch, seesDestination, seesRule, type Visible } from "./visible.ts";
 
 type Counts = Partial<Record<BindingState, number>>;
-
-/** One of them, by what it is called. */
-async function one<Item extends { id: string }>(
-  db: Db,
-  select: SQL,
-  where: readonly SQL[],
-  order: SQL,
-): Promise<Item | null> {
-  const found = await page<Item>(db, select, where, { limit: 1, after: null, order });
-  return found.items[0] ?? null;
-}
-
-const afterId = (column: SQL, after: string | null): SQL | null =>
-  after === null ? null : sql`${column} > ${after}::uuid`;
-const possible = (after: string | null): boolean => after === null || UUID.test(after);
 
 // ---------------------------------------------------------------- destinations
 
@@ -41,23 +37,19 @@ const selectDestination = (visible: Visible | null): SQL => sql`
   from branchline.destination d
   join branchline.destination outer_destination on outer_destination.id = d.id`;
 
+const shownDestinations = (visible: Visible | null): Shown => ({
+  select: selectDestination(visible),
+  id: sql`d.id`,
+  where: [sql`d.removed_at is null`, seesDestination(visible)],
+});
+
 export async function listDestinations(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<{ name?: Text; kind?: Text }>,
+  { filter, visible = null, ...position }: PageQuery<{ name?: Text; kind?: Text }>,
 ): Promise<PageOf<DestinationItem> | null> {
-  if (!possible(after)) return null;
-  const where = [
-    sql`d.removed_at is null`,
-    seesDestination(visible),
-    is(sql`d.name`, filter.name),
-    is(sql`d.kind`, filter.kind),
-  ];
-  const order = sql`d.id`;
-  return await page<DestinationItem>(db, selectDestination(visible), where, {
-    limit,
-    after: afterId(order, after),
-    order,
-  });
+  const { select, id, where } = shownDestinations(visible);
+  const filters = [is(sql`d.name`, filter.name), is(sql`d.kind`, filter.kind)];
+  return await pageByUuid<DestinationItem>(db, { select, id, where: [...where, ...filters] }, position);
 }
 
 /** By id or name. */
@@ -66,9 +58,7 @@ export async function getDestination(
   idOrName: string,
   visible: Visible | null = null,
 ): Promise<DestinationItem | null> {
-  const which = sql`(d.id::text = ${idOrName} or d.name = ${idOrName}) and d.removed_at is null`;
-  const order = sql`d.id::text = ${idOrName} desc, d.id`;
-  return await one(db, selectDestination(visible), [which, seesDestination(visible)], order);
+  return await oneCalled<DestinationItem>(db, shownDestinations(visible), { idOrName, name: sql`d.name` });
 }
 
 // ---------------------------------------------------------------- rules
@@ -99,21 +89,25 @@ export interface RuleFilter {
   readonly orphaned?: Text;
 }
 
+const shownRules = (visible: Visible | null): Shown => ({
+  select: selectRule(visible),
+  id: sql`r.id`,
+  where: [seesRule(visible)],
+});
+
 export async function listRules(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<RuleFilter>,
+  { filter, visible = null, ...position }: PageQuery<RuleFilter>,
 ): Promise<PageOf<RuleItem> | null> {
-  if (!possible(after)) return null;
   const orphaned = filter.orphaned === "true" ? sql`r.orphaned_at is not null` : sql`r.orphaned_at is null`;
-  const where = [
-    seesRule(visible),
+  const { select, id, where } = shownRules(visible);
+  const filters = [
     is(sql`s.name`, filter.source),
     is(sql`d.name`, filter.destination),
     is(sql`r.name`, filter.name),
     filter.orphaned === undefined ? null : orphaned,
   ];
-  const order = sql`r.id`;
-  return await page<RuleItem>(db, selectRule(visible), where, { limit, after: afterId(order, after), order });
+  return await pageByUuid<RuleItem>(db, { select, id, where: [...where, ...filters] }, position);
 }
 
 /** By id or name; of two that have had one name, the one in force. */
@@ -122,9 +116,8 @@ export async function getRule(
   idOrName: string,
   visible: Visible | null = null,
 ): Promise<RuleItem | null> {
-  const which = sql`(r.id::text = ${idOrName} or r.name = ${idOrName})`;
-  const order = sql`r.id::text = ${idOrName} desc, r.orphaned_at desc nulls first, r.id`;
-  return await one(db, selectRule(visible), [which, seesRule(visible)], order);
+  const rather = sql`r.orphaned_at desc nulls first`;
+  return await oneCalled<RuleItem>(db, shownRules(visible), { idOrName, name: sql`r.name`, rather });
 }
 
 // ---------------------------------------------------------------- logins
@@ -158,9 +151,8 @@ export interface LoginFilter {
 
 export async function listLogins(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<LoginFilter>,
+  { filter, visible = null, ...position }: PageQuery<LoginFilter>,
 ): Promise<PageOf<LoginItem> | null> {
-  if (!possible(after)) return null;
   const where = [
     seesBranch(visible),
     is(sql`s.name`, filter.source),
@@ -168,8 +160,7 @@ export async function listLogins(
     is(sql`l.role`, filter.role),
     is(sql`l.database`, filter.database),
   ];
-  const order = sql`l.id`;
-  return await page<LoginItem>(db, selectLogin, where, { limit, after: afterId(order, after), order });
+  return await pageByUuid<LoginItem>(db, { select: selectLogin, id: sql`l.id`, where }, position);
 }
 
 export async function getLogin(
@@ -177,5 +168,5 @@ export async function getLogin(
   id: string,
   visible: Visible | null = null,
 ): Promise<LoginItem | null> {
-  return await one(db, selectLogin, [sql`l.id = ${id}`, seesBranch(visible)], sql`l.id`);
+  return await one<LoginItem>(db, selectLogin, [sql`l.id = ${id}`, seesBranch(visible)], sql`l.id`);
 }

@@ -3,6 +3,7 @@ import { and, eq, inArray, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
+import { trail, without } from "./trail.ts";
 import { instant, workColumns } from "./work.ts";
 
 export const place = branchline.table(
@@ -28,6 +29,8 @@ export const place = branchline.table(
     token: uuid("token"),
     /** When the sweep looks at it next. */
     sweepAt: instant("sweep_at"),
+    /** What made it due without any binding wanting more. */
+    causes: trail("causes"),
   },
   (t) => [
     uniqueIndex("place_key").on(t.destinationId, t.key),
@@ -145,6 +148,22 @@ export async function unsettle(db: Db, id: string, delayMs: number): Promise<voi
   await db
     .update(place)
     .set({ settleAt: sql`greatest(${place.settleAt}, now() + ${delayMs} * interval '1 ms')` })
+    .where(eq(place.id, id));
+}
+
+/** What is due at the place is due because of this event. */
+export async function noteCause(db: Db, id: string, eventId: number): Promise<void> {
+  await db.execute(sql`
+    update branchline.place p set causes = (e.received_at || p.causes)[1:32]
+    from branchline.event e where p.id = ${id} and e.id = ${eventId}`);
+}
+
+/** These marks have led to a push. */
+export async function forgetCauses(db: Db, id: string, causes: readonly string[]): Promise<void> {
+  if (causes.length === 0) return;
+  await db
+    .update(place)
+    .set({ causes: without(place.causes, causes) })
     .where(eq(place.id, id));
 }
 

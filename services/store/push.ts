@@ -1,7 +1,9 @@
 /** The history of pushes: one row per attempt at a place. */
+import { sql } from "drizzle-orm";
 import { index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { place } from "./place.ts";
+import { trail } from "./trail.ts";
 import { counter, instant } from "./work.ts";
 
 /** What one push did for one binding. */
@@ -36,14 +38,22 @@ export const push = branchline.table(
     bindings: uuid("bindings").array().notNull(),
     /** Binding to what became of it. */
     results: jsonb("results").$type<Record<string, PushResult>>().notNull().default({}),
+    /** What led to it, and itself. */
+    causes: trail("causes"),
   },
   (t) => [
     index("push_place").on(t.placeId, t.startedAt),
     index("push_started").on(t.startedAt, t.id),
     index("push_bindings").using("gin", t.bindings),
+    index("push_causes").using("gin", t.causes),
   ],
 );
 
-export async function recordPush(db: Db, entry: typeof push.$inferInsert): Promise<void> {
-  await db.insert(push).values(entry);
+/** `causes`: of the place and of the bindings that wanted more, as they were when the push was loaded. */
+export async function recordPush(
+  db: Db,
+  { causes, ...entry }: Omit<typeof push.$inferInsert, "causes"> & { causes: readonly string[] },
+): Promise<void> {
+  const known = sql`${sql.param([...new Set(causes)])}::timestamptz[]`;
+  await db.insert(push).values({ ...entry, causes: sql`now() || ${known}` });
 }

@@ -4,44 +4,21 @@ import type { Code } from "../sync/errors.ts";
 import type { BindingState } from "../sync/model.ts";
 import type { Db } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
+import { ledToPush, pushesOf } from "./links.ts";
+import {
+  is,
+  isBranch,
+  iso,
+  one,
+  oneCalled,
+  type PageOf,
+  type PageQuery,
+  pageByNumber,
+  pageByUuid,
+  type Shown,
+  type Text,
+} from "./pages.ts";
 import { countsOf, seesBinding, seesBranch, seesEvent, seesSource, type Visible } from "./visible.ts";
-
-export interface PageQuery<Filter> {
-  readonly limit: number;
-  /** Id of the last item of the page before; null: the first page. */
-  readonly after: string | null;
-  readonly filter: Filter;
-  /** Left out or null: all. */
-  readonly visible?: Visible | null;
-}
-
-export interface PageOf<Item> {
-  readonly items: readonly Item[];
-  readonly next: string | null;
-}
-
-export type Text = string | undefined;
-
-/** One query that serves both the list and the look at one: rows of `select` in a total order by `id`. */
-export async function page<Row extends { id: string }>(
-  db: Db,
-  select: SQL,
-  where: readonly (SQL | null)[],
-  query: { limit: number; after: SQL | null; order: SQL },
-): Promise<PageOf<Row>> {
-  const conditions = [sql`true`, ...where, query.after].filter((part) => part !== null);
-  const result = await db.execute(
-    sql`${select} where ${sql.join(conditions, sql` and `)} order by ${query.order} limit ${query.limit + 1}`,
-  );
-  // The select above it is what gives the rows this shape.
-  const rows = result.rows as unknown as Row[];
-  const items = rows.slice(0, query.limit);
-  return { items, next: rows.length > query.limit ? (items.at(-1)?.id ?? null) : null };
-}
-
-export const is = (column: SQL, value: Text): SQL | null =>
-  value === undefined ? null : sql`${column} = ${value}`;
-export const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 // ---------------------------------------------------------------- sources
 
@@ -58,9 +35,6 @@ export interface SourceItem {
   readonly next: string | null;
 }
 
-const ISO = `YYYY-MM-DD"T"HH24:MI:SS.MS"Z"`;
-export const iso = (column: SQL): SQL => sql`to_char(${column} at time zone 'utc', ${sql.raw(`'${ISO}'`)})`;
-
 const selectSource = (visible: Visible | null): SQL => sql`
   select s.id, s.name, s.kind, s.identity,
     (select count(*)::int from branchline.branch b
@@ -68,22 +42,19 @@ const selectSource = (visible: Visible | null): SQL => sql`
     ${iso(sql`s.listed_at`)} as "listedAt", ${iso(sql`s.held_since`)} as "heldSince", s.code, s.cause, s.next
   from branchline.source s`;
 
+const shownSources = (visible: Visible | null): Shown => ({
+  select: selectSource(visible),
+  id: sql`s.id`,
+  where: [sql`s.removed_at is null`, seesSource(visible)],
+});
+
 export async function listSources(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<{ name?: Text; kind?: Text }>,
+  { filter, visible = null, ...position }: PageQuery<{ name?: Text; kind?: Text }>,
 ): Promise<PageOf<SourceItem> | null> {
-  if (after !== null && !UUID.test(after)) return null;
-  return await page<SourceItem>(
-    db,
-    selectSource(visible),
-    [
-      sql`s.removed_at is null`,
-      seesSource(visible),
-      is(sql`s.name`, filter.name),
-      is(sql`s.kind`, filter.kind),
-    ],
-    { limit, after: after === null ? null : sql`s.id > ${after}::uuid`, order: sql`s.id` },
-  );
+  const { select, id, where } = shownSources(visible);
+  const filters = [is(sql`s.name`, filter.name), is(sql`s.kind`, filter.kind)];
+  return await pageByUuid<SourceItem>(db, { select, id, where: [...where, ...filters] }, position);
 }
 
 /** By id or name. */
@@ -92,13 +63,7 @@ export async function getSource(
   idOrName: string,
   visible: Visible | null = null,
 ): Promise<SourceItem | null> {
-  const which = sql`(s.id::text = ${idOrName} or s.name = ${idOrName}) and ${seesSource(visible)}`;
-  const found = await page<SourceItem>(db, selectSource(visible), [sql`s.removed_at is null`, which], {
-    limit: 1,
-    after: null,
-    order: sql`s.id::text = ${idOrName} desc, s.id`,
-  });
-  return found.items[0] ?? null;
+  return await oneCalled<SourceItem>(db, shownSources(visible), { idOrName, name: sql`s.name` });
 }
 
 // ---------------------------------------------------------------- branches
@@ -127,9 +92,8 @@ const selectBranch = (visible: Visible | null): SQL => sql`
 
 export async function listBranches(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<{ source?: Text; state?: Text; name?: Text }>,
+  { filter, visible = null, ...position }: PageQuery<{ source?: Text; state?: Text; name?: Text }>,
 ): Promise<PageOf<BranchItem> | null> {
-  if (after !== null && !UUID.test(after)) return null;
   const state = filter.state;
   const states =
     state === undefined
@@ -137,12 +101,8 @@ export async function listBranches(
       : state === "gone"
         ? sql`b.gone_at is not null`
         : sql`b.gone_at is null and b.state = ${state}`;
-  return await page<BranchItem>(
-    db,
-    selectBranch(visible),
-    [seesBranch(visible), is(sql`s.name`, filter.source), is(sql`b.name`, filter.name), states],
-    { limit, after: after === null ? null : sql`b.id > ${after}::uuid`, order: sql`b.id` },
-  );
+  const where = [seesBranch(visible), is(sql`s.name`, filter.source), is(sql`b.name`, filter.name), states];
+  return await pageByUuid<BranchItem>(db, { select: selectBranch(visible), id: sql`b.id`, where }, position);
 }
 
 export async function getBranch(
@@ -150,12 +110,12 @@ export async function getBranch(
   id: string,
   visible: Visible | null = null,
 ): Promise<BranchItem | null> {
-  const found = await page<BranchItem>(db, selectBranch(visible), [sql`b.id = ${id}`, seesBranch(visible)], {
-    limit: 1,
-    after: null,
-    order: sql`b.id`,
-  });
-  return found.items[0] ?? null;
+  return await one<BranchItem>(
+    db,
+    selectBranch(visible),
+    [sql`b.id = ${id}`, seesBranch(visible)],
+    sql`b.id`,
+  );
 }
 
 // ---------------------------------------------------------------- bindings
@@ -207,23 +167,18 @@ export interface BindingFilter {
 
 export async function listBindings(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<BindingFilter>,
+  { filter, visible = null, ...position }: PageQuery<BindingFilter>,
 ): Promise<PageOf<BindingItem> | null> {
-  if (after !== null && !UUID.test(after)) return null;
-  return await page<BindingItem>(
-    db,
-    selectBinding,
-    [
-      seesBinding(visible),
-      is(sql`s.name`, filter.source),
-      is(sql`r.name`, filter.rule),
-      is(sql`d.name`, filter.destination),
-      isBranch(filter.branch),
-      is(sql`n.state`, filter.state),
-      is(sql`n.code`, filter.code),
-    ],
-    { limit, after: after === null ? null : sql`n.id > ${after}::uuid`, order: sql`n.id` },
-  );
+  const where = [
+    seesBinding(visible),
+    is(sql`s.name`, filter.source),
+    is(sql`r.name`, filter.rule),
+    is(sql`d.name`, filter.destination),
+    isBranch(filter.branch),
+    is(sql`n.state`, filter.state),
+    is(sql`n.code`, filter.code),
+  ];
+  return await pageByUuid<BindingItem>(db, { select: selectBinding, id: sql`n.id`, where }, position);
 }
 
 export async function getBinding(
@@ -231,16 +186,8 @@ export async function getBinding(
   id: string,
   visible: Visible | null = null,
 ): Promise<BindingItem | null> {
-  const found = await page<BindingItem>(db, selectBinding, [sql`n.id = ${id}`, seesBinding(visible)], {
-    limit: 1,
-    after: null,
-    order: sql`n.id`,
-  });
-  return found.items[0] ?? null;
+  return await one<BindingItem>(db, selectBinding, [sql`n.id = ${id}`, seesBinding(visible)], sql`n.id`);
 }
-
-export const isBranch = (branch: Text): SQL | null =>
-  branch === undefined ? null : sql`(b.id::text = ${branch} or b.name = ${branch})`;
 
 /** How many bindings are in each state, for the gauges. */
 export async function countStates(db: Db): Promise<Partial<Record<BindingState, number>>> {
@@ -262,12 +209,13 @@ export interface EventItem {
   readonly outcome: EventOutcome;
   readonly reason: string | null;
   readonly processedAt: string | null;
+  readonly pushes: readonly string[];
 }
 
-const selectEvent = sql`
+const selectEvent = (visible: Visible | null): SQL => sql`
   select e.id::text as id, e.origin, e.kind, s.name as source, coalesce(b.name, e.subject->>'branch') as branch,
     ${iso(sql`e.received_at`)} as "receivedAt", e.outcome, e.reason,
-    ${iso(sql`e.processed_at`)} as "processedAt"
+    ${iso(sql`e.processed_at`)} as "processedAt", ${pushesOf(visible)} as pushes
   from branchline.event e
   left join branchline.source s on s.id = e.source_id
   left join branchline.branch b on b.id = e.branch_id`;
@@ -277,25 +225,22 @@ export interface EventFilter {
   readonly source?: Text;
   readonly branch?: Text;
   readonly state?: Text;
+  readonly push?: Text;
 }
 
 export async function listEvents(
   db: Db,
-  { limit, after, filter, visible = null }: PageQuery<EventFilter>,
+  { filter, visible = null, ...position }: PageQuery<EventFilter>,
 ): Promise<PageOf<EventItem> | null> {
-  if (after !== null && !/^\d{1,15}$/.test(after)) return null;
-  return await page<EventItem>(
-    db,
-    selectEvent,
-    [
-      seesEvent(visible),
-      is(sql`e.origin`, filter.origin),
-      is(sql`s.name`, filter.source),
-      isBranch(filter.branch),
-      is(sql`e.outcome`, filter.state),
-    ],
-    { limit, after: after === null ? null : sql`e.id < ${after}::bigint`, order: sql`e.id desc` },
-  );
+  const where = [
+    seesEvent(visible),
+    is(sql`e.origin`, filter.origin),
+    is(sql`s.name`, filter.source),
+    isBranch(filter.branch),
+    is(sql`e.outcome`, filter.state),
+    ledToPush(filter.push, visible),
+  ];
+  return await pageByNumber<EventItem>(db, { select: selectEvent(visible), id: sql`e.id`, where }, position);
 }
 
 export async function getEvent(
@@ -303,10 +248,6 @@ export async function getEvent(
   id: string,
   visible: Visible | null = null,
 ): Promise<EventItem | null> {
-  const found = await page<EventItem>(db, selectEvent, [sql`e.id = ${id}::bigint`, seesEvent(visible)], {
-    limit: 1,
-    after: null,
-    order: sql`e.id`,
-  });
-  return found.items[0] ?? null;
+  const where = [sql`e.id = ${id}::bigint`, seesEvent(visible)];
+  return await one<EventItem>(db, selectEvent(visible), where, sql`e.id`);
 }

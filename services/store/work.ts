@@ -55,8 +55,8 @@ export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], de
   await db.execute(makingDue(kind, sql`${sql.param([...ids])}::uuid[]`, delayMs));
 }
 
-/** The statement that does it, with the rows as an expression: an array of ids. */
-export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0): SQL {
+/** The statement that does it, with the rows as an expression: an array of ids. `also`: what else is set of `t`, after a comma. */
+export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0, also: SQL = sql``): SQL {
   // Ordered, so that two callers with the same rows cannot deadlock. And no stronger than the update itself: whoever
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   return sql`
@@ -65,7 +65,7 @@ export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0): SQL {
     )
     update ${table(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
-      revision = t.revision + 1
+      revision = t.revision + 1${also}
     from locked where t.id = locked.id`;
 }
 
@@ -106,6 +106,18 @@ export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: num
     takeover: row.takeover,
     now: new Date(row.now),
   };
+}
+
+/** Holders that died on these rows count no more. Resolves with whether any had. */
+export async function forgiveDeaths(db: Db, kind: WorkKind, ids: readonly string[]): Promise<boolean> {
+  if (ids.length === 0) return false;
+  const result = await db.execute(sql`
+    with locked as (
+      select id from ${table(kind)} where id = any(${sql.param([...ids])}::uuid[]) and deaths > 0
+      order by id for no key update
+    )
+    update ${table(kind)} t set deaths = 0 from locked where t.id = locked.id`);
+  return (result.rowCount ?? 0) > 0;
 }
 
 /** Extends the lease; false if it was lost, and then nothing more may be written. */

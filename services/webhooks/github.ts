@@ -6,6 +6,7 @@
  * - Headers are not signed. So the event's name and the delivery's id are believed as far as a hint is.
  * - Payloads are at most 25 MB. Delivery is at least once, in any order, and never repeated by itself.
  * - `create` and `delete` carry a short ref of a branch or a tag, `push` a full one.
+ * - `after` of a push is the commit that the ref points at from then on, zeros if it is deleted; `create` names none.
  * - `head.repo` of a pull request is null once the fork is gone.
  */
 import { z } from "zod";
@@ -90,7 +91,7 @@ function ignored(deliveryId: string, kind: string, reason: string): WebhookResul
 
 /** The part of a hint that the payload decides, or why it is of no use. */
 type Reading =
-  | Pick<GitHubHint, "repository" | "gitBranch" | "action" | "fork">
+  | Pick<GitHubHint, "repository" | "gitBranch" | "action" | "sha" | "fork">
   | { readonly reason: string; readonly action: string | null };
 
 const TAG: Reading = { reason: "It is about a tag, not a branch.", action: null };
@@ -102,6 +103,13 @@ const repository = z
   .object({ id: z.int().positive(), full_name: plainText(255) })
   .transform(({ id, full_name }) => ({ id, fullName: full_name }));
 
+/** A commit of SHA-1 or SHA-256, whole. What is none of these is not believed to be one. */
+const commit = z
+  .string()
+  .regex(/^[0-9a-f]{40}([0-9a-f]{24})?$/)
+  .nullable()
+  .catch(null);
+
 const anyRepository = z.object({ id: z.int() });
 
 /** `create` and `delete`: a short name, and what it is the name of. */
@@ -109,7 +117,7 @@ const refChange = z
   .object({ ref: plainText(255), ref_type: z.string(), repository })
   .transform(({ ref, ref_type, repository }): Reading => {
     if (ref_type !== "branch") return TAG;
-    return { repository, gitBranch: ref, action: null, fork: false };
+    return { repository, gitBranch: ref, action: null, sha: null, fork: false };
   });
 
 const push = z
@@ -117,32 +125,36 @@ const push = z
     ref: plainText(266),
     created: z.boolean().default(false),
     deleted: z.boolean().default(false),
+    after: commit,
     repository,
   })
-  .transform(({ ref, created, deleted, repository }): Reading => {
+  .transform(({ ref, created, deleted, after, repository }): Reading => {
     const gitBranch = /^refs\/heads\/(.+)$/.exec(ref)?.[1];
     if (gitBranch === undefined) return TAG;
     const action = deleted ? "deleted" : created ? "created" : "updated";
-    return { repository, gitBranch, action, fork: false };
+    return { repository, gitBranch, action, sha: deleted ? null : after, fork: false };
   });
 
 const pullRequest = z
   .object({
     action: z.string().regex(/^[a-z_]{1,64}$/),
     pull_request: z.object({
-      head: z.object({ ref: plainText(255), repo: anyRepository.nullable() }),
+      head: z.object({ ref: plainText(255), sha: commit, repo: anyRepository.nullable() }),
       base: z.object({ repo: anyRepository }),
     }),
     repository,
   })
   .transform(({ action, pull_request: { head, base }, repository }): Reading => {
     if (!PULL_REQUEST_ACTIONS.has(action)) return { reason: "This action changes no branch.", action };
-    return { repository, gitBranch: head.ref, action, fork: head.repo?.id !== base.repo.id };
+    const fork = head.repo?.id !== base.repo.id;
+    return { repository, gitBranch: head.ref, action, sha: action === "closed" ? null : head.sha, fork };
   });
 
 const ping = z
   .object({ repository: repository.nullable().default(null) })
-  .transform(({ repository }): Reading => ({ repository, gitBranch: null, action: null, fork: false }));
+  .transform(
+    ({ repository }): Reading => ({ repository, gitBranch: null, action: null, sha: null, fork: false }),
+  );
 
 const PAYLOADS: Readonly<Record<GitHubKind, z.ZodType<Reading>>> = {
   create: refChange,

@@ -29,6 +29,8 @@ export interface GitHubHint {
   readonly gitBranch: string | null;
   /** Of a pull request as sent; of a push `created`, `updated` or `deleted`; else null. */
   readonly action: string | null;
+  /** The commit that the git branch points at from then on; null: none, or the event does not say. */
+  readonly sha: string | null;
   /** The git branch lives in somebody else's repository, or in one that is gone: give it nothing. */
   readonly fork: boolean;
 }

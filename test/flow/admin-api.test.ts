@@ -19,7 +19,8 @@ beforeAll(async () => {
     ruleOf({ name: "elsewhere", source: "shop2", destination: "second" }),
   ];
   app = await startApp({ projects: [project, other], destinations: { memory: {}, second: {} }, rules });
-  api = adminApi(app, { sourcesOf: (repository) => (repository === "acme/shop" ? ["shop"] : []) });
+  const meant: Record<string, string[]> = { "acme/shop": ["shop"], "acme/both": ["shop", "shop2"] };
+  api = adminApi(app, { sourcesOf: (repository) => meant[repository] ?? [] });
   for (const name of ["preview/a", "preview/b"]) project.addBranch(name);
   other.addBranch("preview/c");
   for (const name of ["preview/a", "preview/b", "preview/c"]) await app.settled(name);
@@ -63,7 +64,9 @@ describe("what is shown", () => {
       expect(seen.length).toBeGreaterThan(0);
       if (noun !== "events" && noun !== "pushes")
         expect(seen).toEqual(whole.map(({ id }: { id: string }) => id));
-      expect((await api.get(`/v1/${noun}/${whole[0].id}`)).json).toEqual(whole[0]);
+      // When a source was last looked at moves by itself.
+      const still = (item: object) => ({ ...item, listedAt: null });
+      expect(still((await api.get(`/v1/${noun}/${whole[0].id}`)).json)).toEqual(still(whole[0]));
     },
   );
 
@@ -237,6 +240,96 @@ describe("tokens", () => {
   });
 });
 
+describe("If-Match", () => {
+  const suspended = (of: { suspendedAt: string | null }) => of.suspendedAt !== null;
+  /** What is read, what is done about it, and what moves it in between. */
+  const cases = async () => {
+    const binding = await bindingOf("web", "preview/a");
+    const branch = await branchId("preview/a");
+    const [event] = itemsOf(await api.get("/v1/events?source=shop&limit=1"));
+    const [source] = itemsOf(await api.get("/v1/sources?name=shop"));
+    const command = (name: string, body = {}) => ({
+      of: `/v1/bindings/${binding.id}`,
+      act: [`/v1/bindings/${binding.id}/${name}`, body],
+    });
+    return [
+      ...["suspend", "resume", "push", "sweep", "adopt", "release"].map((name) => command(name)),
+      { of: `/v1/branches/${branch}`, act: [`/v1/branches/${branch}/hold`, { forSeconds: 5, reason: "x" }] },
+      { of: `/v1/branches/${branch}`, act: [`/v1/branches/${branch}/hold`, null] },
+      { of: "/v1/destinations/memory", act: ["/v1/destinations/memory/suspend", {}] },
+      { of: "/v1/destinations/memory", act: ["/v1/destinations/memory/resume", {}] },
+      { of: "/v1/installation", act: ["/v1/suspend", { reason: "x" }] },
+      { of: "/v1/installation", act: ["/v1/resume", {}] },
+      { of: `/v1/events/${event.id}`, act: [`/v1/events/${event.id}/redeliver`, {}] },
+      { of: `/v1/sources/${source.id}`, act: [`/v1/sources/${source.id}/confirm`, {}] },
+    ] as const;
+  };
+  const send = async ([path, body]: readonly [string, object | null], etag: string) =>
+    await api.ask(body === null ? "DELETE" : "POST", path, {
+      headers: { "if-match": etag },
+      ...(body === null ? {} : { body }),
+    });
+
+  test("whatever changes something that is shown is not done if that has moved, and the audit log stays as it was", async () => {
+    await app.settled("preview/a");
+    const before = (await lastAudit())?.seq;
+    for (const { of, act } of await cases()) {
+      const refused = await send(act as [string, object | null], '"something else"');
+      expect([act[0], refused.status, refused.json.type]).toEqual([
+        act[0],
+        412,
+        "urn:branchline:problem:precondition_failed",
+      ]);
+      expect((await api.get(of)).headers.get("etag")).toMatch(/^"[\w-]{22}"$/);
+    }
+    expect((await lastAudit())?.seq).toBe(before);
+  });
+
+  test("every operation that changes something says so in the document, but those that bring their own guard", async () => {
+    const guarded = new Set(
+      api.router.operations
+        .filter(({ problems }) => problems.includes("precondition_failed"))
+        .map(({ id }) => id),
+    );
+    const others = api.router.operations.filter(({ id, method }) => method !== "get" && !guarded.has(id));
+    // A plan and an import change nothing; an apply names the plan that it is for; a new token has no version; and what
+    // a file manages is no version of anything.
+    const without = ["applyDocument", "createToken", "importDocument", "makePlan", "unmanage"];
+    expect(others.map(({ id }) => id).filter((id) => !without.includes(id))).toEqual([]);
+    expect(guarded.size).toBeGreaterThan(15);
+  });
+
+  test("what was read and has not moved is acted upon, and the answer has the new version", async () => {
+    const etag = async () => (await api.get("/v1/destinations/memory")).headers.get("etag") ?? "";
+    const first = await etag();
+    const done = await send(["/v1/destinations/memory/suspend", {}], first);
+    expect([done.status, suspended(done.json), done.headers.get("etag")]).toEqual([200, true, await etag()]);
+    expect((await send(["/v1/destinations/memory/resume", {}], first)).status).toBe(412);
+    expect((await send(["/v1/destinations/memory/resume", {}], "*")).status).toBe(200);
+    expect(await etag()).toBe(first);
+    const { id } = await bindingOf("web", "preview/a");
+    const told = await send(
+      [`/v1/bindings/${id}/suspend`, {}],
+      (await api.get(`/v1/bindings/${id}`)).headers.get("etag") ?? "",
+    );
+    expect([told.status, told.headers.get("etag")]).toEqual([
+      200,
+      (await api.get(`/v1/bindings/${id}`)).headers.get("etag"),
+    ]);
+    await api.post(`/v1/bindings/${id}/resume`);
+    await app.settled("preview/a");
+  });
+
+  test("of two that have read the same, one comes too late", async () => {
+    const etag = (await api.get("/v1/installation")).headers.get("etag") ?? "";
+    const both = await Promise.all(
+      ["one", "two"].map(async (reason) => await send(["/v1/suspend", { reason }], etag)),
+    );
+    expect(both.map(({ status }) => status).sort()).toEqual([200, 412]);
+    await api.post("/v1/resume");
+  });
+});
+
 describe("what is done", () => {
   test("sweep compares what the vendor holds now, and repairs what somebody changed", async () => {
     const binding = await bindingOf("web", "preview/a");
@@ -335,6 +428,30 @@ describe("what is done", () => {
       return json.outcome === "processed" && json.processedAt !== null;
     });
     expect((await api.post(`/v1/events/${unknown}/redeliver`)).status).toBe(409);
+  });
+
+  test("redelivered, one whose repository means several sources by now is looked into at each of them", async () => {
+    const { rows } = await app.database.db.execute<{ id: string }>(sql`
+      insert into branchline.event (origin, kind, delivery_id, subject, outcome, reason)
+      values ('github', 'push', 'd3', '{"repository": "acme/both", "gitBranch": "x"}', 'ignored', 'no source')
+      returning id`);
+    const id = rows[0]?.id;
+    expect((await api.post(`/v1/events/${id}/redeliver`)).status).toBe(200);
+    const delivered = async () =>
+      (
+        await app.database.db.execute<{ name: string; outcome: string; subject: object }>(sql`
+          select s.name, e.outcome, e.subject from branchline.event e join branchline.source s on s.id = e.source_id
+          where e.delivery_id = 'd3' order by s.name`)
+      ).rows;
+    const subject = { repository: "acme/both", gitBranch: "x" };
+    await until(async () => (await delivered()).every(({ outcome }) => outcome === "processed"));
+    expect(await delivered()).toEqual([
+      { name: "shop", outcome: "processed", subject },
+      { name: "shop2", outcome: "processed", subject },
+    ]);
+    // Once more: it has its source, and no third one comes.
+    expect((await api.post(`/v1/events/${id}/redeliver`)).json).toMatchObject({ source: "shop" });
+    expect(await delivered()).toHaveLength(2);
   });
 
   test("deletes that are held go when they are confirmed, and only those", async () => {

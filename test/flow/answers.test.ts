@@ -1,37 +1,25 @@
 /** The commands that answer questions and stop things, as processes against a whole Branchline. */
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { startWorld, type World } from "../../infra/demo/world.ts";
-import { createLogger } from "../../services/log.ts";
 import { listBindings } from "../../services/store/views.ts";
-import { type Ran, runCli } from "../support/cli.ts";
+import { openShop, PREVIEW, type Shop } from "../support/shop.ts";
 import { until } from "../support/until.ts";
 
-const BRANCH = "preview/login";
-let world: World;
-let folder: string;
+let shop: Shop;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "branchline-answers-"));
-  world = await startWorld({ log: createLogger({ level: "silent" }), folder, port: 0 });
-  world.sandbox.vercel.state.addBranch("shop-web", "login");
-  world.sandbox.neon.state.createBranch({ name: BRANCH });
+  shop = await openShop();
 }, 120_000);
 afterAll(async () => {
-  await world.close();
-  rmSync(folder, { recursive: true, force: true });
+  await shop.close();
 }, 60_000);
 
-const run = async (...args: string[]): Promise<Ran> =>
-  await runCli(args, { env: { BRANCHLINE_URL: world.apiUrl, BRANCHLINE_TOKEN: world.adminToken } });
-const json = async (...args: string[]) => JSON.parse((await run(...args, "--json")).out);
+const run = async (...args: string[]) => await shop.run(...args);
+const json = async (...args: string[]) => await shop.json(...args);
 
 async function states(): Promise<string[]> {
-  const { db } = world.service.runtime.database;
+  const { db } = shop.world.service.runtime.database;
   return ((await listBindings(db, { limit: 50, after: null, filter: {} }))?.items ?? []).map(
     ({ state }) => state,
   );
@@ -39,7 +27,7 @@ async function states(): Promise<string[]> {
 
 describe("wait", () => {
   test("ends when a branch is in step, also one that nobody has seen yet", async () => {
-    const { code, out } = await run("wait", `shop/${BRANCH}`, "--timeout", "60s");
+    const { code, out } = await run("wait", `shop/${PREVIEW}`, "--timeout", "60s");
     expect([code, out]).toEqual([0, expect.stringMatching(/^preview\/login is in step: \w+, /)]);
   });
 
@@ -49,34 +37,34 @@ describe("wait", () => {
       66,
       expect.stringContaining("the branch preview/nobody of shop is not known"),
     ]);
-    expect((await run("wait", `shop/${BRANCH}`, "--destination", "nowhere")).code).toBe(3);
+    expect((await run("wait", `shop/${PREVIEW}`, "--destination", "nowhere")).code).toBe(3);
   });
 });
 
 describe("status, bindings, why and events", () => {
   test("in step: one line, and 0", async () => {
-    await until(async () => (await json("status")).behind.length === 0, { what: "everything to be in step" });
+    await shop.inStep();
     const { code, out } = await run("status");
     expect([code, out]).toEqual([0, expect.stringMatching(/^(\d+) of \1 bindings are in step\.\n/)]);
     expect(await json("status")).toMatchObject({ behind: [], installation: { suspendedAt: null } });
   });
 
   test("bindings can be filtered", async () => {
-    const { bindings } = await json("bindings", "--branch", BRANCH, "--destination", "vault");
+    const { bindings } = await json("bindings", "--branch", PREVIEW, "--destination", "vault");
     expect(bindings).toEqual([expect.objectContaining({ destination: "vault", state: "synced" })]);
     expect((await run("bindings", "--state", "parked")).out).toBe("There are no such bindings.\n");
     expect((await run("bindings", "--state", "nonsense")).code).not.toBe(0);
   });
 
   test("why tells the story of one, with its pushes", async () => {
-    const [{ rule }] = (await json("bindings", "--branch", BRANCH, "--destination", "vault")).bindings;
-    const { code, out } = await run("why", `${rule}/${BRANCH}`);
+    const [{ rule }] = (await json("bindings", "--branch", PREVIEW, "--destination", "vault")).bindings;
+    const { code, out } = await run("why", `${rule}/${PREVIEW}`);
     expect(code).toBe(0);
     expect(out).toMatch(/^\S+ for preview\/login at vault, /);
     expect(out).toMatch(/It has what it wants: \w+/);
     expect(out).toMatch(/The value there is Neon's of now: generation 1 of \w+/);
     expect(out).toMatch(/ago {2}synced, \d+ written, \d+ calls, \d+ ms/);
-    const story = await json("why", `${rule}/${BRANCH}`);
+    const story = await json("why", `${rule}/${PREVIEW}`);
     expect(Object.keys(story)).toEqual(["binding", "held", "pushes"]);
     expect((await run("why", "nonsense/none")).code).toBe(66);
   });
@@ -98,11 +86,11 @@ describe("suspend, resume and hold", () => {
       3,
       expect.stringMatching(/Nothing is written anywhere for \ds: we move house\./),
     ]);
-    world.sandbox.neon.state.resetPassword(BRANCH, "shop_app");
+    shop.world.sandbox.neon.state.resetPassword(PREVIEW, "shop_app");
     await until(async () => (await states()).includes("suspended") || (await states()).includes("pending"));
     expect((await run("status")).out).toMatch(/suspended|pending/);
     expect((await run("resume", "--all")).out).toContain("It is written again everywhere");
-    expect((await run("wait", `shop/${BRANCH}`, "--timeout", "60s")).code).toBe(0);
+    expect((await run("wait", `shop/${PREVIEW}`, "--timeout", "60s")).code).toBe(0);
   });
 
   test("one destination, or one binding", async () => {
@@ -110,7 +98,7 @@ describe("suspend, resume and hold", () => {
       "Nothing is written at vault since",
     );
     expect((await run("resume", "--destination", "vault")).code).toBe(0);
-    const [{ id }] = (await json("bindings", "--branch", BRANCH, "--destination", "vault")).bindings;
+    const [{ id }] = (await json("bindings", "--branch", PREVIEW, "--destination", "vault")).bindings;
     expect((await run("suspend", id)).out).toMatch(/is suspended\./);
     expect((await run("resume", id)).code).toBe(0);
   });
@@ -126,14 +114,14 @@ describe("suspend, resume and hold", () => {
   );
 
   test("a branch for a while, with its reason, and released early", async () => {
-    const held = await run("hold", `shop/${BRANCH}`, "--for", "30m", "--reason", "migration under way");
+    const held = await run("hold", `shop/${PREVIEW}`, "--for", "30m", "--reason", "migration under way");
     expect(held.out).toMatch(/Nothing of preview\/login is written until 20.*: migration under way/);
     expect((await json("branches")).branches).toContainEqual(
-      expect.objectContaining({ name: BRANCH, heldReason: "migration under way" }),
+      expect.objectContaining({ name: PREVIEW, heldReason: "migration under way" }),
     );
-    expect((await run("hold", `shop/${BRANCH}`, "--release")).out).toContain("is not held");
-    expect((await run("hold", `shop/${BRANCH}`)).code).toBe(65);
-    expect((await run("hold", `shop/${BRANCH}`, "--for", "soon", "--reason", "x")).err).toContain("30m, 7d");
+    expect((await run("hold", `shop/${PREVIEW}`, "--release")).out).toContain("is not held");
+    expect((await run("hold", `shop/${PREVIEW}`)).code).toBe(65);
+    expect((await run("hold", `shop/${PREVIEW}`, "--for", "soon", "--reason", "x")).err).toContain("30m, 7d");
   });
 });
 

@@ -24,6 +24,8 @@ let url: string;
 let folder: string;
 /** Whose job it is that asks. */
 let repository = "acme/shop";
+/** The commit that its token names. */
+let sha: string | undefined;
 
 beforeAll(async () => {
   const { privateKey, publicKey } = await generateKeyPair("RS256");
@@ -36,7 +38,7 @@ beforeAll(async () => {
       return json({ issuer: url, jwks_uri: `${url}/jwks` });
     if (asked.pathname === "/jwks") return json({ keys: [jwk] });
     if (request.headers.authorization !== `Bearer ${JOB}`) return response.writeHead(401).end();
-    const value = await new SignJWT({ sub: `repo:${repository}:pull_request`, repository })
+    const value = await new SignJWT({ sub: `repo:${repository}:pull_request`, repository, sha })
       .setProtectedHeader({ alg: "RS256", kid: "k" })
       .setIssuer(url)
       .setAudience(asked.searchParams.get("audience") ?? "")
@@ -128,6 +130,33 @@ test("another repository's job, another audience, and a job that may not ask get
   const refused = await env(ask, { ACTIONS_ID_TOKEN_REQUEST_TOKEN: "wrong" });
   expect(refused).toMatchObject({ code: 77, out: "", err: expect.stringContaining("id-token: write") });
   expect((await env(ask)).code).toBe(0);
+}, 60_000);
+
+test("with --sha nothing is given before Neon was looked at since the commit was heard of, nor for another commit", async () => {
+  const ours = "a".repeat(40);
+  const theirs = "b".repeat(40);
+  project.addBranch("preview/z");
+  const ask = (commit: string, ...more: string[]) =>
+    env(["shop", "--git-branch", "z", "--rule", "web", "--json", "--sha", commit, ...more]);
+  sha = ours;
+  expect(await ask(theirs, "--wait", "20s")).toMatchObject({
+    code: 77,
+    out: "",
+    err: expect.stringContaining(`given for the commit ${ours}`),
+  });
+  const ran = await ask(ours, "--wait", "20s");
+  expect([ran.code, ran.err]).toEqual([0, ""]);
+  const events = (await api.get("/v1/events?origin=manual")).json.items;
+  expect(events).toMatchObject([{ kind: "commit", outcome: "processed", source: "shop" }]);
+  sha = undefined;
+
+  expect(await ask("abc1234")).toMatchObject({
+    code: 65,
+    err: expect.stringContaining("not a whole commit"),
+  });
+  expect((await env(["shop/preview/z", "--rule", "web", "--sha", ours])).code).toBe(65);
+  const early = await ask("c".repeat(40));
+  expect(early).toMatchObject({ code: 69, out: "", err: expect.stringContaining("--wait") });
 }, 60_000);
 
 test("a preview that does not come is not replaced by a branch of the same name", async () => {

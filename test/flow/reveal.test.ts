@@ -1,9 +1,12 @@
 /** What opens a branch: who may see it, what it is read from, and what remains of it afterwards. */
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Caller, LoginRequest, Principal, Reveal } from "../../services/api/ports.ts";
+import { createCommits } from "../../services/api/commit.ts";
+import type { Caller, Principal } from "../../services/api/ports.ts";
 import { ApiProblem } from "../../services/api/problems.ts";
 import { createReveal } from "../../services/api/reveal.ts";
+import type { LoginRequest, Reveal } from "../../services/api/reveal-port.ts";
+import { createIngest } from "../../services/api/store.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { listBranches } from "../../services/store/views.ts";
 import { SyncError } from "../../services/sync/errors.ts";
@@ -25,6 +28,7 @@ beforeAll(async () => {
   reveal = createReveal({
     db: app.database.db,
     open: (row, signal) => openSource(app.runtime, row, signal),
+    commits: createCommits({ db: app.database.db, kick: app.runtime.kick }),
   });
   preview = project.addBranch("preview/x");
   project.protect(project.addBranch("staging"));
@@ -151,7 +155,13 @@ describe("connection()", () => {
 });
 
 describe("variables()", () => {
-  const wanted = (over: object = {}) => ({ ...asked("preview/x"), preset: null, rule: null, ...over });
+  const wanted = (over: object = {}) => ({
+    ...asked("preview/x"),
+    preset: null,
+    rule: null,
+    commit: null,
+    ...over,
+  });
   const names = async (over: object) =>
     (await reveal.variables(wanted(over), caller())).variables.map(({ name, secret }) => [name, secret]);
 
@@ -182,6 +192,51 @@ describe("variables()", () => {
   test("needs the same permission", async () => {
     const refused = await refusal(reveal.variables(wanted({ branch: null }), caller()));
     expect(refused.code).toBe("forbidden");
+  });
+});
+
+describe("a commit", () => {
+  const sha = "1".repeat(40);
+  const ask = async (commit: object, over: Partial<Principal> = {}) =>
+    await reveal.variables(
+      { ...asked("preview/x"), preset: null, rule: null, commit: { gitBranch: "x", sha, ...commit } },
+      caller(over),
+    );
+  const events = async () =>
+    (await app.database.db.execute(sql`select * from branchline.event where subject ? 'sha'`)).rows;
+
+  test("is waited for: a look at Neon that began after it was heard of, by whomever", async () => {
+    expect((await refusal(ask({}))).code).toBe("commit_unseen");
+    await until(async () => await ask({}).catch(() => null), { what: "a look" });
+    expect(await events()).toMatchObject([{ origin: "manual", kind: "commit", outcome: "processed" }]);
+    // Another git branch, another commit: each is heard of by itself.
+    expect((await refusal(ask({ gitBranch: "y" }))).code).toBe("commit_unseen");
+    expect(await events()).toHaveLength(2);
+  });
+
+  test("that GitHub told of needs no hint of ours", async () => {
+    const after = "2".repeat(40);
+    const told = createIngest({ database: app.database, sourcesOf: () => ["shop"], kick: app.runtime.kick });
+    const hint = { origin: "github", deliveryId: "d-2", kind: "push", gitBranch: "x", sha: after } as const;
+    await told({ ...hint, repository: { id: 1, fullName: "acme/shop" }, action: "updated", fork: false });
+    const before = (await events()).length;
+    await until(async () => await ask({ sha: after }).catch(() => null), { what: "a look" });
+    expect(await events()).toHaveLength(before);
+  });
+
+  test("asked for ten times at once is heard of one time", async () => {
+    const many = "4".repeat(40);
+    const all = await Promise.all(Array.from({ length: 10 }, async () => await refusal(ask({ sha: many }))));
+    expect(new Set(all.map(({ code }) => code))).toEqual(new Set(["commit_unseen"]));
+    expect((await events()).filter((row) => JSON.stringify(row).includes(many))).toHaveLength(1);
+  });
+
+  test("other than the one that the token was given for is refused, and leaves no event", async () => {
+    const before = (await events()).length;
+    const refused = await refusal(ask({ sha: "3".repeat(40) }, { commit: sha }));
+    expect([refused.code, refused.message]).toEqual(["forbidden", expect.stringContaining(sha)]);
+    expect(await events()).toHaveLength(before);
+    expect((await ask({}, { commit: sha })).branch).toBe("preview/x");
   });
 });
 

@@ -1,7 +1,8 @@
 /** Names pass from one binding to the next without a gap: branches made again, rules renamed, targets moved. */
 import { afterEach, expect, test } from "vitest";
-import { MemoryProject } from "../../services/sources/memory.ts";
+import { type MemoryBranchOptions, MemoryProject } from "../../services/sources/memory.ts";
 import { reconcile } from "../../workers/reconcile.ts";
+import type { Settings } from "../../workers/runtime.ts";
 import { watch } from "../../workers/watch.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, startByHand } from "../support/hand.ts";
@@ -13,11 +14,35 @@ afterEach(async () => {
   for (const end of ends.splice(0)) await end();
 });
 
-async function byHand(projects: readonly MemoryProject[], rules = [ruleOf({ name: "web" })]): Promise<Hand> {
-  const hand = await startByHand({ projects, destinations: { memory: {}, other: {} }, rules });
+async function byHand(
+  projects: readonly MemoryProject[],
+  rules = [ruleOf({ name: "web" })],
+  settings: Partial<Settings> = {},
+): Promise<Hand> {
+  const hand = await startByHand({ projects, destinations: { memory: {}, other: {} }, rules, settings });
   ends.push(hand.stop);
   return hand;
 }
+
+/** A branch whose value is at the vendor has just been deleted and made again under its name. */
+async function madeAgain(options: MemoryBranchOptions = {}) {
+  const project = new MemoryProject("p1");
+  const lies = misled(project);
+  const hand = await byHand([project]);
+  const first = project.addBranch("preview/x");
+  await hand.look();
+  const journal = journalOf(hand.store("memory"));
+  project.removeBranch(first);
+  const second = project.addBranch("preview/x", options);
+  return { project, lies, hand, journal, second };
+}
+
+const theTombstone = async (hand: Hand): Promise<void> => {
+  await hand.drainUntil("the tombstone", async () => {
+    return (await hand.rows("select 1 from branchline.branch where gone_at is not null")).length === 1;
+  });
+  await hand.drain();
+};
 
 const deletes = (journal: readonly Write[]) => journal.filter(({ value }) => value === null);
 const passwordIn = async (hand: Hand, branch: string, password: string | undefined) => {
@@ -27,13 +52,7 @@ const passwordIn = async (hand: Hand, branch: string, password: string | undefin
 };
 
 test("a branch that is deleted and made again under its name keeps its value without a gap", async () => {
-  const project = new MemoryProject("p1");
-  const hand = await byHand([project]);
-  const first = project.addBranch("preview/x");
-  await hand.look();
-  const journal = journalOf(hand.store("memory"));
-  project.removeBranch(first);
-  const second = project.addBranch("preview/x");
+  const { project, hand, journal, second } = await madeAgain();
   project.rotate(second, "app_owner");
   await hand.look();
   await hand.drainUntil("the new one", () =>
@@ -51,21 +70,11 @@ test("a branch that is deleted and made again under its name keeps its value wit
 });
 
 test("nor is there one while the new branch cannot be read yet", async () => {
-  const project = new MemoryProject("p1");
-  const lies = misled(project);
-  const hand = await byHand([project]);
-  const first = project.addBranch("preview/x");
-  await hand.look();
-  const journal = journalOf(hand.store("memory"));
-  project.removeBranch(first);
-  const second = project.addBranch("preview/x");
+  const { project, lies, hand, journal, second } = await madeAgain();
   project.rotate(second, "app_owner");
   lies.read = () => null;
   await hand.look();
-  await hand.drainUntil("the tombstone", async () => {
-    return (await hand.rows("select 1 from branchline.branch where gone_at is not null")).length === 1;
-  });
-  await hand.drain();
+  await theTombstone(hand);
   lies.read = null;
   await hand.drainUntil("the new one", async () => {
     // As if the retry of the one and the patience of the other had passed.
@@ -78,18 +87,9 @@ test("nor is there one while the new branch cannot be read yet", async () => {
 });
 
 test("nor while the new branch has no compute", async () => {
-  const project = new MemoryProject("p1");
-  const hand = await byHand([project]);
-  const first = project.addBranch("preview/x");
+  const { project, hand, journal, second } = await madeAgain({ compute: false });
   await hand.look();
-  const journal = journalOf(hand.store("memory"));
-  project.removeBranch(first);
-  const second = project.addBranch("preview/x", { compute: false });
-  await hand.look();
-  await hand.drainUntil("the tombstone", async () => {
-    return (await hand.rows("select 1 from branchline.branch where gone_at is not null")).length === 1;
-  });
-  await hand.drain();
+  await theTombstone(hand);
   expect(deletes(journal)).toEqual([]);
   project.replaceEndpoint(second);
   project.rotate(second, "app_owner");
@@ -287,13 +287,7 @@ test("a branch that goes while its first push is about to write leaves nothing b
 test("a rule that means branches of a certain age finds them when they have it", async () => {
   const project = new MemoryProject("p1");
   const rule = ruleOf({ name: "web", branches: { include: ["preview/**"], olderThanMs: 8_000 } });
-  const hand = await startByHand({
-    projects: [project],
-    destinations: { memory: {} },
-    rules: [rule],
-    settings: { rereadEveryMs: 50 },
-  });
-  ends.push(hand.stop);
+  const hand = await byHand([project], [rule], { rereadEveryMs: 50 });
   project.addBranch("preview/x");
   await hand.look();
   expect(await hand.bindings("preview/x")).toEqual([]);

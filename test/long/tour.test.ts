@@ -2,18 +2,12 @@
  * The tour in the docs is a recording: every command of it is run here again, and must end as it did and begin with
  * the same words. `UPDATE_DOCS=1 npx vitest run --project long test/long/tour.test.ts` records it anew.
  */
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { startWorld, type World } from "../../infra/demo/world.ts";
-import { createLogger } from "../../services/log.ts";
-import { runCli } from "../support/cli.ts";
-import { until } from "../support/until.ts";
+import { openShop, PREVIEW, type Shop } from "../support/shop.ts";
 
 const PAGE = fileURLToPath(new URL("../../docs/tour.md", import.meta.url));
-const BRANCH = "preview/login";
 
 interface Step {
   readonly words: string;
@@ -21,38 +15,26 @@ interface Step {
   readonly before?: () => Promise<void>;
 }
 
-let world: World;
-let folder: string;
+let shop: Shop;
 
 beforeAll(async () => {
-  folder = mkdtempSync(join(tmpdir(), "branchline-tour-"));
-  world = await startWorld({ log: createLogger({ level: "silent" }), folder, port: 0 });
-  world.sandbox.vercel.state.addBranch("shop-web", "login");
-  world.sandbox.neon.state.createBranch({ name: BRANCH });
+  shop = await openShop();
 }, 120_000);
 afterAll(async () => {
-  await world.close();
-  rmSync(folder, { recursive: true, force: true });
+  await shop.close();
 }, 60_000);
 
-const inStep = async (): Promise<void> =>
-  void (await until(
-    async () => {
-      const { out } = await run("branchline status --json");
-      return JSON.parse(out).behind.length === 0;
-    },
-    { what: "everything to be in step", timeoutMs: 60_000 },
-  ));
+const inStep = async (): Promise<void> => await shop.inStep();
 
 const STEPS: readonly Step[] = [
   {
     words:
       "A branch `preview/login` was made in Neon a moment ago. A job that needs its strings waits for them:",
-    command: `branchline wait shop/${BRANCH} --timeout 2m`,
+    command: `branchline wait shop/${PREVIEW} --timeout 2m`,
   },
   { words: "What there is:", command: "branchline branches", before: inStep },
-  { words: "And what each destination has of it:", command: `branchline bindings --branch ${BRANCH}` },
-  { words: "The story of one binding:", command: `branchline why vault-preview/${BRANCH}` },
+  { words: "And what each destination has of it:", command: `branchline bindings --branch ${PREVIEW}` },
+  { words: "The story of one binding:", command: `branchline why vault-preview/${PREVIEW}` },
   {
     words:
       "On one screen, whatever is behind. Here nothing is, but the passwords are the parent's, and it says so:",
@@ -60,9 +42,9 @@ const STEPS: readonly Step[] = [
   },
   {
     words: "A migration runs; nothing of this branch should change meanwhile:",
-    command: `branchline hold shop/${BRANCH} --for 30m --reason "migration under way"`,
+    command: `branchline hold shop/${PREVIEW} --for 30m --reason "migration under way"`,
   },
-  { words: "It is over early:", command: `branchline hold shop/${BRANCH} --release` },
+  { words: "It is over early:", command: `branchline hold shop/${PREVIEW} --release` },
   {
     words:
       "Something is wrong and nobody knows what yet. Stop all writes, everywhere; events go on being recorded:",
@@ -91,8 +73,7 @@ interface Ran {
 
 async function run(command: string): Promise<Ran> {
   const args = [...command.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? "");
-  const env = { BRANCHLINE_URL: world.apiUrl, BRANCHLINE_TOKEN: world.adminToken };
-  const { code, all } = await runCli(args.slice(1), { env });
+  const { code, all } = await shop.run(...args.slice(1));
   return { code, out: all.replaceAll(/blt_[\w-]{20,}/g, "blt_...").trimEnd() };
 }
 

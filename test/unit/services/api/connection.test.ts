@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import type { Caller, ConnectionRequest, Principal, Reveal } from "../../../../services/api/ports.ts";
+import type { Caller, Principal } from "../../../../services/api/ports.ts";
+import type { ConnectionRequest, Reveal } from "../../../../services/api/reveal-port.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
 import { AUTHORIZED, harness, someSource } from "./harness.ts";
 

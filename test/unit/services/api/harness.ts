@@ -6,9 +6,10 @@ import type { BranchFilter, BranchItem } from "../../../../services/api/branches
 import type { DestinationFilter, DestinationItem } from "../../../../services/api/destinations.ts";
 import type { EventFilter, EventItem } from "../../../../services/api/events.ts";
 import type { LoginFilter, LoginItem } from "../../../../services/api/logins.ts";
-import type { Ingested, Reader, Repeats, Reveal } from "../../../../services/api/ports.ts";
+import type { Ingested, Reader, Repeats } from "../../../../services/api/ports.ts";
 import { ApiProblem } from "../../../../services/api/problems.ts";
 import type { PushFilter, PushItem } from "../../../../services/api/pushes.ts";
+import type { Reveal } from "../../../../services/api/reveal-port.ts";
 import type { RuleFilter, RuleItem } from "../../../../services/api/rules.ts";
 import type { SourceFilter, SourceItem } from "../../../../services/api/sources.ts";
 import type { TokenFilter, TokenItem } from "../../../../services/api/tokens.ts";
@@ -107,6 +108,7 @@ export const someEvent = (n: number, over: Partial<EventItem> = {}): EventItem =
   outcome: "processed",
   reason: null,
   processedAt: "2026-09-01T12:00:01.000Z",
+  pushes: [],
   ...over,
 });
 
@@ -241,6 +243,7 @@ function others(): Pick<ApiDeps, Others> {
       installation: async () => someInstallation,
       all: async () => someInstallation,
     },
+    unmanage: async () => ({ file: null, since: null }),
     plan: async () => {
       throw new ApiProblem("invalid_document", "not in this test");
     },
@@ -271,6 +274,7 @@ type Others =
   | "redeliver"
   | "hold"
   | "suspend"
+  | "unmanage"
   | "plan"
   | "survey"
   | "document";

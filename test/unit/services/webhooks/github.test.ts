@@ -191,6 +191,7 @@ describe("create and delete", () => {
         repository: { id: 186853002, fullName: "Codertocat/Hello-World" },
         gitBranch: "preview/login",
         action: null,
+        sha: null,
         fork: false,
       },
     });
@@ -220,6 +221,16 @@ describe("push", () => {
   ])("with %j has action %s", (flags, action) => {
     const payload = { ...example("push"), created: false, deleted: false, ...flags, ref: "refs/heads/a/b" };
     expect(send({ payload })).toMatchObject({ hint: { gitBranch: "a/b", action } });
+  });
+
+  test.each([
+    [{ after: "a".repeat(40) }, "a".repeat(40)],
+    [{ after: "0".repeat(40), deleted: true }, null],
+    [{ after: "not a commit" }, null],
+    [{ after: undefined }, null],
+  ])("with %j is about the commit %s", (over, sha) => {
+    const payload = { ...example("push"), deleted: false, ...over, ref: "refs/heads/a/b" };
+    expect(send({ payload })).toMatchObject({ hint: { sha } });
   });
 
   test("of a tag is ignored", () => {
