@@ -61,13 +61,20 @@ export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0): SQL {
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   return sql`
     with locked as (
-      select id from ${table(kind)} where id = any(${ids}) order by id for no key update
+      select id, queued_until, lease_until from ${table(kind)} where id = any(${ids}) order by id for no key update
     )
     update ${table(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
       revision = t.revision + 1
     from locked where t.id = locked.id`;
 }
+
+/** Whether nobody had one of the `locked` rows of `makingDue` in hand: whoever has it looks again by himself. */
+export const isFree = (rows: string): SQL => {
+  const column = (name: string): SQL => sql.raw(`${rows}.${name}`);
+  const passed = (until: SQL): SQL => sql`(${until} is null or ${until} < now())`;
+  return sql`(${passed(column("queued_until"))} and ${passed(column("lease_until"))})`;
+};
 
 /**
  * Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. Waits
