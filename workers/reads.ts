@@ -25,7 +25,7 @@ export function openShared(runtime: Runtime, row: SourceRow, signal: AbortSignal
   const own = openSource(runtime, row, signal);
   return {
     check: () => own.check(),
-    moved: (cursor) => own.moved(cursor),
+    moved: (cursor, listed) => own.moved(cursor, listed),
     branches: () => own.branches(),
     branch: (id) => own.branch(id),
     read: async (id, roles) => {

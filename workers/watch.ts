@@ -54,7 +54,7 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
   const listed = await source.branches();
   // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
   // nothing is pushed of the one before the other has been read.
-  const moved = await source.moved(row.cursor);
+  const moved = await source.moved(row.cursor, listed);
   const unlisted = unlistedAmong(moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, listed);
   await work.record(async (tx) => {
