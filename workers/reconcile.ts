@@ -36,12 +36,11 @@ async function bury(runtime: Runtime, row: BranchRow, work: Work): Promise<Outco
   // A branch of the same name takes over what it wants first, so that nothing is taken away in between.
   const successor = await successorOf(db, row);
   if (successor !== null) return { kind: "done", dueInMs: SUCCESSION_MS[successor] };
-  await work.record(async (tx) => {
+  return await work.finish({ kind: "done", dueInMs: null }, async (tx) => {
     const places = await leave(tx, await bindingsOfBranch(tx, row.id), "branch-gone");
     await markDue(tx, "place", places);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
-  return { kind: "done", dueInMs: null };
 }
 
 async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outcome> {
@@ -72,10 +71,11 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
       error: new SyncError("unavailable", `Neon does not show branch "${row.name}" now`),
     };
   }
-  await work.record(async (tx) => {
+  const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
+  const dueInMs = again ? runtime.settings.rereadEveryMs : null;
+  return await work.finish({ kind: "done", dueInMs }, async (tx, hinted) => {
     // What Neon said may be older than a hint that came in meanwhile: then it does not count.
-    const current = await branchById(tx, row.id);
-    if (current?.revision !== work.lease.revision) return;
+    if (hinted) return;
     const known = await recordAll(runtime, tx, row, reading, wanted);
     await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known });
     const unmeant = bound.filter((b) => !meant.some((entry) => entry.rule.id === b.ruleId));
@@ -83,8 +83,6 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
     await markRead(tx, row.id);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
-  const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
-  return { kind: "done", dueInMs: again ? runtime.settings.rereadEveryMs : null };
 }
 
 /** A rule that left the file takes on nothing new, and keeps in step what it has. */

@@ -1,6 +1,7 @@
 /** A branch under our own id. Its Neon id and name may change; the row stays. */
 import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
+import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
 import { instant, markDue, workColumns } from "./work.ts";
@@ -146,8 +147,10 @@ export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[
     .where(and(eq(branch.sourceId, sourceId), isNull(branch.goneAt)));
 }
 
-export async function insertBranch(db: Db, sourceId: string, facts: BranchFacts): Promise<void> {
-  await db.insert(branch).values({ sourceId, ...facts, dueAt: sql`now()` });
+export async function insertBranches(db: Db, sourceId: string, all: readonly BranchFacts[]): Promise<void> {
+  for (const some of chunks(all)) {
+    await db.insert(branch).values(some.map((facts) => ({ sourceId, ...facts, dueAt: sql`now()` })));
+  }
 }
 
 /** Takes in what a complete list said of a known branch, and makes it due if that matters to anyone. */

@@ -55,7 +55,7 @@ const MOST_PARAMETERS = 32;
 const prepared = new Map<string, string>();
 
 /**
- * Prepares what Drizzle says once per connection: it is the same few statements again and again, and PostgreSQL would
+ * Prepares what is said once per connection: it is the same few statements again and again, and PostgreSQL would
  * otherwise spend more time on understanding them than on doing what they say.
  */
 class PreparingClient extends pg.Client {
@@ -63,18 +63,23 @@ class PreparingClient extends pg.Client {
     Reflect.apply(pg.Client.prototype.query, this, [named(config, rest[0]), ...rest])) as pg.Client["query"];
 }
 
-/** BullMQ gives its statements as text, and is left alone. */
+/** Several statements in one text cannot be prepared; with parameters there is only one. */
+const ALONE = /^\s*(select|with)\b[^;]*$/i;
+
 function named(config: unknown, values: unknown): unknown {
-  if (typeof config !== "object" || config === null || !("text" in config)) return config;
-  const { text } = config;
-  if (typeof text !== "string" || ("name" in config && config.name !== undefined)) return config;
-  if (!Array.isArray(values) || values.length === 0 || values.length > MOST_PARAMETERS) return config;
+  // BullMQ gives its statements as text, Drizzle as objects.
+  const given = typeof config === "string" ? { text: config } : config;
+  if (typeof given !== "object" || given === null || !("text" in given)) return config;
+  const { text } = given;
+  if (typeof text !== "string" || ("name" in given && given.name !== undefined)) return config;
+  if (!Array.isArray(values) || values.length > MOST_PARAMETERS) return config;
+  if (values.length === 0 && !ALONE.test(text)) return config;
   const name = prepared.get(text) ?? `branchline ${prepared.size}`;
   if (!prepared.has(text)) {
     if (prepared.size >= MOST_PREPARED) return config;
     prepared.set(text, name);
   }
-  return { ...config, name };
+  return { ...given, name };
 }
 
 /**

@@ -133,12 +133,12 @@ export interface Release {
 }
 
 /**
- * Gives the lease back. A hint that came in meanwhile keeps the row due at once. False if the lease was
- * lost: the row is then made due, since what we did may have been overtaken.
+ * Gives the lease back. A hint that came in meanwhile keeps the row due at once. Null if the lease was lost, and nothing
+ * was changed; else whether such a hint came in.
  */
-export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<boolean> {
+export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<{ hinted: boolean } | null> {
   const later = end.dueInMs === null ? sql`null` : sql`now() + ${end.dueInMs} * interval '1 ms'`;
-  const result = await db.execute(sql`
+  const { rows } = await db.execute<{ hinted: boolean }>(sql`
     update ${table(lease.kind)} set
       lease_until = null,
       queued_until = null,
@@ -148,10 +148,9 @@ export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<
       code = ${end.reason?.code ?? null},
       cause = ${end.reason?.cause ?? null},
       next = ${end.reason?.next ?? null}
-    where id = ${lease.id} and epoch = ${lease.epoch}`);
-  if (result.rowCount === 1) return true;
-  await markDue(db, lease.kind, [lease.id]);
-  return false;
+    where id = ${lease.id} and epoch = ${lease.epoch}
+    returning revision <> ${lease.revision} as hinted`);
+  return rows[0] ?? null;
 }
 
 /** Locks the row for the rest of the transaction; false if the lease is no longer ours. */
