@@ -123,7 +123,8 @@ function pushBinding(
       isProtected: branch.isProtected,
     },
     inherited: inheritedFrom(others, mine),
-    unread: unreadAmong(others),
+    unread: distinct(others.filter((one) => one.unread)),
+    production: distinct(others),
     logins,
   };
 }
@@ -139,13 +140,12 @@ function inheritedFrom(others: readonly Production[], mine: readonly LoginRow[])
   return [...new Map(shared.map((one) => [`${one.branch}\n${one.role}`, one])).values()];
 }
 
-function unreadAmong(others: readonly Production[]): PushBinding["unread"] {
-  const unread = others.filter((one) => one.unread);
-  return [
-    ...new Map(
-      unread.map(({ id, name: branch, isDefault, isProtected }) => [id, { branch, isDefault, isProtected }]),
-    ).values(),
-  ];
+/** There is a row for each login. */
+function distinct(others: readonly Production[]): PushBinding["production"] {
+  const named = others.map(({ neonId, name: branch, isDefault, isProtected }) => {
+    return { neonId, branch, isDefault, isProtected };
+  });
+  return [...new Map(named.map((one) => [one.neonId, one])).values()];
 }
 
 /**

@@ -35,6 +35,14 @@ export interface PushLogin extends LoginWanted {
   readonly proven: boolean;
 }
 
+/** A branch whose passwords must not get out, as the source knows it. */
+export interface ProductionBranch {
+  readonly neonId: string;
+  readonly branch: string;
+  readonly isDefault: boolean;
+  readonly isProtected: boolean;
+}
+
 export interface PushBinding {
   readonly id: string;
   readonly rule: Rule;
@@ -59,6 +67,8 @@ export interface PushBinding {
   };
   readonly inherited: GateInput["inherited"];
   readonly unread: GateInput["unread"];
+  /** Default and protected branches that are asked now whether they accept one of its passwords. */
+  readonly production: readonly ProductionBranch[];
   readonly logins: readonly PushLogin[];
 }
 
