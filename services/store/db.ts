@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Connections at most. Each BullMQ worker keeps one for LISTEN. */
   readonly max?: number;
+  /** False: what is committed may be lost if the server itself dies within a second, and nobody waits for its disk. */
+  readonly durable?: boolean;
   readonly onError?: (error: Error) => void;
 }
 
@@ -29,7 +31,7 @@ export interface DatabaseOptions {
  * Opens one pool. Nothing connects until the first query. Every statement has a deadline, so that a
  * frozen server costs seconds and not for ever.
  */
-export function openDatabase({ url, max = 16, onError }: DatabaseOptions): Database {
+export function openDatabase({ url, max = 16, durable = true, onError }: DatabaseOptions): Database {
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -40,7 +42,7 @@ export function openDatabase({ url, max = 16, onError }: DatabaseOptions): Datab
     query_timeout: 15_000,
     statement_timeout: 14_000,
     application_name: "branchline",
-    options: "-c search_path=bullmq,public",
+    options: `-c search_path=bullmq,public${durable ? "" : " -c synchronous_commit=off"}`,
   });
   // A client that loses its server would otherwise end the process: an idle one by the pool's error, one that
   // somebody holds (a transaction between two statements, a listener) by its own. Its next query tells the holder.

@@ -16,6 +16,9 @@ const number = (n: number): SQL => sql.raw(String(Math.round(n)));
 const free = sql`(queued_until is null or queued_until < now()) and (lease_until is null or lease_until < now())`;
 const queue = sql`queued_until = now() + ${number(QUEUED_MS)} * interval '1 ms'`;
 
+/** A mark that a crash of the server forgets is made again: nobody waits for its disk. */
+const withoutDisk = sql`set_config('synchronous_commit', 'off', true)`;
+
 /** What the dispatcher has to know before it does anything. */
 export interface Due {
   /** Rows of kinds that need no more thought, marked as queued already. */
@@ -38,7 +41,7 @@ export async function takeDue(db: Db): Promise<Due> {
     next: number | null;
   }>(sql`
     with watch as (${oldestFirst(source)}), reconcile as (${oldestFirst(branch)})
-    select array(select id from watch) as watch, array(select id from reconcile) as reconcile,
+    select ${withoutDisk}, array(select id from watch) as watch, array(select id from reconcile) as reconcile,
       exists (select from ${place} where due_at <= now() and ${free}) as push,
       exists (select from ${place} where sweep_at <= now()) as sweep,
       (extract(epoch from least(${next(source)}, ${next(branch)}, ${next(place)}) - now()) * 1000)::float8 as next`);
@@ -58,7 +61,7 @@ export async function claimDue(db: Db, kind: Kind, sweepEveryMs: number): Promis
   // just taking are skipped. Several statements without parameters are one round trip and one transaction.
   const turn = kind === "push" || kind === "sweep";
   const answered: unknown = await db.execute(
-    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}); ${claim}` : claim,
+    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}), ${withoutDisk}; ${claim}` : claim,
   );
   const results = (Array.isArray(answered) ? answered : [answered]) as { rows: { id: string }[] }[];
   return (results.at(-1)?.rows ?? []).map((row) => row.id);
