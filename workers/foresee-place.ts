@@ -229,6 +229,7 @@ function common({ destination, target }: Scene, { id, entry, branch, row }: Inte
     id,
     rule: entry.rule,
     inputs: null,
+    production: [], // has been asked for the whole plan
     handed: row?.adopt ?? null,
     exposure: destination.adapter.exposure(target) ?? entry.rule.exposure ?? ("development" as const),
     sourceId: branch.sourceId,

@@ -1,11 +1,15 @@
 /** What a push has to know before it begins, read from our own rows. */
 import { type BindingWithAll, bindingsAtPlace } from "../services/store/binding.ts";
-import { heldForMs, productionUnread } from "../services/store/branch.ts";
-import { type DestinationRow, destinationById } from "../services/store/destination.ts";
-import { installationRow } from "../services/store/installation.ts";
-import { ledgerOf, ownersAt } from "../services/store/ledger.ts";
-import { loginsById, sharedWithProduction } from "../services/store/login.ts";
-import { type PlaceRow, placeById, unsettle } from "../services/store/place.ts";
+import type { DestinationRow } from "../services/store/destination.ts";
+import { ledgerOf } from "../services/store/ledger.ts";
+import {
+  loginsHere,
+  type Production,
+  placeAtDestination,
+  productionHere,
+} from "../services/store/loading.ts";
+import type { LoginRow } from "../services/store/login.ts";
+import { type PlaceRow, unsettle } from "../services/store/place.ts";
 import type { Lease } from "../services/store/work.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushBinding, PushInput } from "../services/sync/push.ts";
@@ -25,34 +29,41 @@ export interface Loaded {
 /** Null if nothing may be written there now: the destination is gone, or writes are suspended. */
 export async function loadPush(runtime: Runtime, id: string, lease: Lease): Promise<Loaded | null> {
   const { db } = runtime.database;
-  const [found, installation] = await Promise.all([placeById(db, id), installationRow(db)]);
-  const destination = found && (await destinationById(db, found.destinationId));
-  if (found === undefined || destination === undefined || destination.removedAt !== null) return null;
+  // Whoever held the lease before us may still have a request on its way.
+  if (lease.takeover) await unsettle(db, id, runtime.settings.settleMs);
+  const [found, all, ledger, logins, production] = await Promise.all([
+    placeAtDestination(db, id),
+    bindingsAtPlace(db, id),
+    ledgerOf(db, id),
+    loginsHere(db, id),
+    productionHere(db, id),
+  ]);
+  if (found === undefined) return null;
+  const { place: row, destination } = found;
+  if (destination.removedAt !== null) return null;
   const adapter = destinationAdapter(runtime, destination.kind);
   // The destination leads elsewhere by now: what was written in the account before stays as it is.
-  if (adapter.within?.(destination.block, found.target) === false) return null;
-  // Whoever held the lease before us may still have a request on its way.
-  const row = lease.takeover ? await takenOver(runtime, found) : found;
+  if (adapter.within?.(destination.block, row.target) === false) return null;
   // Whoever resumes makes the places due again.
-  if (installation.suspendedAt !== null || destination.suspendedAt !== null) return null;
-  const [all, ledger] = await Promise.all([bindingsHere(runtime, row), ledgerOf(db, row.id)]);
-  const here = all.filter(({ branch }) => !isHeld(branch, lease.now));
-  const heldIds = all.flatMap(({ branch }) => (isHeld(branch, lease.now) ? [branch.id] : []));
+  if (found.suspendedAt !== null || destination.suspendedAt !== null) return null;
+  const standing = all.filter(({ binding }) => binding.suspendedAt === null);
+  const heldMs = Math.max(0, ...standing.map(({ branch }) => heldFor(branch, lease.now)));
+  const here = standing.filter(({ branch }) => heldFor(branch, lease.now) === 0);
   const settling = row.settleAt !== null && row.settleAt > lease.now;
   const settles = row.settleAt !== null && row.settleAt <= lease.now;
-  const bindings = await Promise.all(here.map((entry) => pushBinding(runtime, row, entry, settling)));
+  const known: Known = { row, settling, logins, production };
   return {
     row,
     destination,
     adapter,
-    heldMs: await heldForMs(db, heldIds),
+    heldMs,
     bindings: new Map(here.map((entry) => [entry.binding.id, entry])),
     input: {
       installation: runtime.installation,
       traits: adapter.traits,
       target: row.target,
       ledger,
-      bindings: bindings.filter((binding) => binding !== null),
+      bindings: here.flatMap((entry) => pushBinding(runtime, entry, known) ?? []),
       shared: row.shared,
       // Where the vendor compares, what came late was refused: there is nothing to write over.
       force: settles && !adapter.traits.compareAndSet,
@@ -60,46 +71,38 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
   };
 }
 
-const isHeld = ({ heldUntil }: BindingWithAll["branch"], now: Date): boolean =>
-  heldUntil !== null && heldUntil > now;
+const heldFor = ({ heldUntil }: BindingWithAll["branch"], now: Date): number =>
+  heldUntil === null ? 0 : Math.max(0, heldUntil.getTime() - now.getTime());
 
-async function takenOver(runtime: Runtime, row: PlaceRow): Promise<PlaceRow> {
-  await unsettle(runtime.database.db, row.id, runtime.settings.settleMs);
-  return (await placeById(runtime.database.db, row.id)) ?? row;
+/** What else is known of the place. */
+interface Known {
+  readonly row: PlaceRow;
+  readonly settling: boolean;
+  readonly logins: readonly LoginRow[];
+  readonly production: readonly Production[];
 }
 
-/** The bindings that live here and those that have moved away and left names behind. */
-async function bindingsHere(runtime: Runtime, row: PlaceRow): Promise<BindingWithAll[]> {
-  const { db } = runtime.database;
-  const all = await bindingsAtPlace(db, row.id, await ownersAt(db, row.id));
-  return all.filter(({ binding }) => binding.suspendedAt === null);
-}
-
-async function pushBinding(
+function pushBinding(
   runtime: Runtime,
-  row: PlaceRow,
   all: BindingWithAll,
-  settling: boolean,
-): Promise<PushBinding | null> {
-  const { db } = runtime.database;
+  { row, settling, logins: loginRows, production }: Known,
+): PushBinding | null {
   const { binding, rule, branch } = all;
   const leaving = whyLeaving(row, all);
   // A write that is still on its way would come after the delete, and nobody would know of it.
   if (leaving !== "no" && settling) return null;
   if (leaving === "stays") return null;
-  const [rows, unread] = await Promise.all([
-    loginsById(db, Object.values(binding.logins)),
-    productionUnread(db, branch.id, branch.sourceId),
-  ]);
+  const ids = new Set(Object.values(binding.logins));
+  const mine = loginRows.filter((login) => ids.has(login.id));
   const logins = Object.entries(binding.logins).flatMap(([alias, id]) => {
-    const login = rows.find((candidate) => candidate.id === id);
+    const login = mine.find((candidate) => candidate.id === id);
     if (login === undefined) return [];
     const { role, database, fingerprint, generation } = login;
     return [
       { alias, id, role, database, fingerprint, generation, proven: login.provenFingerprint === fingerprint },
     ];
   });
-  const passwords = rows.map((login) => login.passwordFingerprint);
+  const others = production.filter(({ sourceId, id }) => sourceId === branch.sourceId && id !== branch.id);
   const adapter = destinationAdapter(runtime, all.destinationKind);
   return {
     id: binding.id,
@@ -119,10 +122,30 @@ async function pushBinding(
       isDefault: branch.isDefault,
       isProtected: branch.isProtected,
     },
-    inherited: await sharedWithProduction(db, branch.id, branch.sourceId, passwords),
-    unread,
+    inherited: inheritedFrom(others, mine),
+    unread: distinct(others.filter((one) => one.unread)),
+    production: distinct(others),
     logins,
   };
+}
+
+/** Branches that accept one of these passwords, by role. */
+function inheritedFrom(others: readonly Production[], mine: readonly LoginRow[]): PushBinding["inherited"] {
+  const passwords = new Set(mine.map((login) => login.passwordFingerprint));
+  const shared = others.flatMap(({ role, passwordFingerprint, name: branch, isDefault, isProtected }) =>
+    role !== null && passwordFingerprint !== null && passwords.has(passwordFingerprint)
+      ? [{ branch, role, isDefault, isProtected }]
+      : [],
+  );
+  return [...new Map(shared.map((one) => [`${one.branch}\n${one.role}`, one])).values()];
+}
+
+/** There is a row for each login. */
+function distinct(others: readonly Production[]): PushBinding["production"] {
+  const named = others.map(({ neonId, name: branch, isDefault, isProtected }) => {
+    return { neonId, branch, isDefault, isProtected };
+  });
+  return [...new Map(named.map((one) => [one.neonId, one])).values()];
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
 import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
 import type { Handlers } from "../services/queue/jobs.ts";
-import { claimDue, lookForDue } from "../services/store/due.ts";
+import { claimDue, takeDue } from "../services/store/due.ts";
 import { type OnStep, pushPlace } from "./push.ts";
 import { reconcile } from "./reconcile.ts";
 import type { Runtime } from "./runtime.ts";
@@ -30,7 +30,7 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   const queues = openQueues(queue, onError);
   const dispatcher: Dispatcher = startDispatcher(
     {
-      look: async () => await lookForDue(database.db),
+      take: async () => await takeDue(database.db),
       claim: async (kind) => await claimDue(database.db, kind, settings.sweepEveryMs),
     },
     queues.enqueue,

@@ -6,10 +6,8 @@ import {
   setOutcome,
   setState,
 } from "../services/store/binding.ts";
-import { heldForMs } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
-import { writesSuspended } from "../services/store/installation.ts";
-import { claimNames, ownersAt } from "../services/store/ledger.ts";
+import { claimNames } from "../services/store/ledger.ts";
 import { recordProof } from "../services/store/login.ts";
 import { openIntent, unsettle } from "../services/store/place.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
@@ -54,19 +52,12 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
     const outcome = await push(input, ports);
     doubtAccount(destination, errorsIn(outcome));
     trace.step("record");
-    return againAfterHold(await recordOutcome(context, input, outcome), loaded.heldMs);
+    return await recordOutcome(context, input, outcome, loaded.heldMs);
   } catch (thrown) {
     if (thrown instanceof LostLease) return await lost(context, thrown);
     doubtAccount(destination, [asSyncError(thrown)]);
     return await recordFailure(context, input, thrown);
   }
-}
-
-/** What was left out since its branch is held is due when the hold ends. A moment later, so that it has ended. */
-function againAfterHold(outcome: Outcome, heldMs: number): Outcome {
-  if (heldMs === 0 || outcome.kind === "failed") return outcome;
-  const dueInMs = Math.min(outcome.dueInMs ?? Number.POSITIVE_INFINITY, heldMs + 10);
-  return { kind: "done", dueInMs };
 }
 
 /** Somebody else is at it by now. What we wrote, if anything, they are to write over once more. */
@@ -78,7 +69,7 @@ async function lost({ runtime, row, trace }: PushContext, error: LostLease): Pro
 /** The work here has killed too many: whoever waits for it says why it does not come. */
 async function park(id: string, work: Work, error: SyncError): Promise<void> {
   await work.record(async (tx) => {
-    const here = await bindingsAtPlace(tx, id, await ownersAt(tx, id));
+    const here = await bindingsAtPlace(tx, id);
     const waiting = here.filter(({ binding }) => binding.leaving || binding.wanted > binding.applied);
     for (const { binding, rule, branch } of waiting) {
       // What leaves is told nothing any more.
@@ -132,9 +123,7 @@ async function claim(
 ): Promise<Omit<Claim, "observation">> {
   const ids = [...new Set(changes.map(({ bindingId }) => bindingId))];
   const asLoaded = ids.flatMap((id) => loaded.get(id)?.binding ?? []);
-  const branches = asLoaded.map(({ branchId }) => branchId);
-  const stopped = (await writesSuspended(tx, destination.id)) || (await heldForMs(tx, branches)) > 0;
-  if (stopped || !(await holdBindings(tx, asLoaded))) {
+  if (!(await holdBindings(tx, asLoaded, destination.id))) {
     throw new SyncError("conflict", "what was to be written has changed meanwhile");
   }
   const names = changes.map(({ bindingId, change }) => ({

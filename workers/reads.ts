@@ -1,7 +1,8 @@
 /**
  * Pushes of one branch to many places come at the same moment and want the same passwords. A read of Neon
  * may serve several of them only if it started after each had finished its observe, so a read is joined
- * until it starts, and never afterwards: no cache, and no old value behind a new comparison.
+ * until its first call leaves, and never afterwards: no cache, and no old value behind a new comparison. The more
+ * calls wait for their turn at Neon, the longer that takes, and the more share one.
  */
 import type { SourceRow } from "../services/store/source.ts";
 import type { BranchReading, Source } from "../services/sync/ports.ts";
@@ -11,7 +12,8 @@ import { openSource, type Runtime } from "./runtime.ts";
 const GATHER_MS = 5;
 
 interface Gathering {
-  readonly roles: Set<string>;
+  /** Grows until the first call leaves; passwords are asked for after that. */
+  readonly roles: string[];
   readonly reading: Promise<BranchReading | null>;
   /** Those who still want it. When the last one gives up, so does the read. */
   waiting: number;
@@ -25,7 +27,7 @@ export function openShared(runtime: Runtime, row: SourceRow, signal: AbortSignal
   const own = openSource(runtime, row, signal);
   return {
     check: () => own.check(),
-    moved: (cursor) => own.moved(cursor),
+    moved: (cursor, listed) => own.moved(cursor, listed),
     branches: () => own.branches(),
     branch: (id) => own.branch(id),
     read: async (id, roles) => {
@@ -48,23 +50,36 @@ function join(runtime: Runtime, row: SourceRow, id: string, roles: readonly stri
   const there = open.get(key);
   const joined =
     there === undefined || there.abandoned.signal.aborted
-      ? gather(runtime, row, id, () => open.delete(key))
+      ? gather(runtime, row, id, (mine) => {
+          if (open.get(key)?.roles === mine) open.delete(key);
+        })
       : there;
   open.set(key, joined);
-  for (const role of roles) joined.roles.add(role);
+  joined.roles.push(...roles.filter((role) => !joined.roles.includes(role)));
   return joined;
 }
 
-function gather(runtime: Runtime, row: SourceRow, id: string, close: () => void): Gathering {
-  const roles = new Set<string>();
+function gather(
+  runtime: Runtime,
+  row: SourceRow,
+  id: string,
+  close: (roles: readonly string[]) => void,
+): Gathering {
+  const roles: string[] = [];
+  const onTurn = (): void => close(roles);
   // Nobody's own signal: the first who joined may give up while the others still wait. And no deadline, for a
   // read may have to wait for its turn at Neon for longer than any: given up in the middle, it would only have
   // used up what the next one has to wait for.
   const abandoned = new AbortController();
   const start = async (): Promise<BranchReading | null> => {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
-    close();
-    return await openSource(runtime, row, abandoned.signal).read(id, [...roles]);
+    // Whose calls wait for no turn has started already.
+    if (runtime.sources.get(row.kind)?.limits === undefined) onTurn();
+    try {
+      return await openSource(runtime, row, abandoned.signal, { onTurn }).read(id, roles);
+    } finally {
+      onTurn();
+    }
   };
   const reading = start();
   // Told to those who wait for it; there may be nobody left.

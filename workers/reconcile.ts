@@ -1,11 +1,16 @@
 /** Reads one branch at Neon and raises `wanted` of every binding whose inputs moved. */
 import { type BindingRow, bindingsOfBranch } from "../services/store/binding.ts";
-import { type BranchRow, branchById, markRead, successorOf } from "../services/store/branch.ts";
+import {
+  type BranchInSource,
+  type BranchRow,
+  branchInSource,
+  markRead,
+  successorOf,
+} from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
 import { lastEventId, settleEvents } from "../services/store/event.ts";
 import { type LoginRow, recordLogins } from "../services/store/login.ts";
-import { type RuleWithDestination, rulesOf } from "../services/store/rule.ts";
-import { sourceById } from "../services/store/source.ts";
+import { type RuleWithDestination, rulesAround } from "../services/store/rule.ts";
 import { markDue } from "../services/store/work.ts";
 import { SyncError } from "../services/sync/errors.ts";
 import { loginFingerprint, passwordFingerprint } from "../services/sync/material.ts";
@@ -23,38 +28,46 @@ const SUCCESSION_MS = { due: 250, unready: 5_000 };
 
 export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
   await runWork(runtime, "branch", id, stopping, async (work) => {
-    const row = await branchById(runtime.database.db, id);
-    if (row === undefined) return { kind: "done", dueInMs: null };
-    return row.goneAt === null ? await bring(runtime, row, work) : await bury(runtime, row, work);
+    const { db } = runtime.database;
+    const [found, upTo, bound, rules] = await Promise.all([
+      branchInSource(db, id),
+      lastEventId(db),
+      bindingsOfBranch(db, id),
+      rulesAround(db, id),
+    ]);
+    if (found === undefined) return { kind: "done", dueInMs: null };
+    if (found.branch.goneAt !== null) return await bury(runtime, found.branch, upTo, work);
+    return found.source.removedAt === null
+      ? await bring(runtime, { ...found, upTo, bound, rules }, work)
+      : { kind: "done", dueInMs: null };
   });
 }
 
 /** A branch with a tombstone: its names go or stay, as each rule says. */
-async function bury(runtime: Runtime, row: BranchRow, work: Work): Promise<Outcome> {
+async function bury(runtime: Runtime, row: BranchRow, upTo: number, work: Work): Promise<Outcome> {
   const { db } = runtime.database;
-  const upTo = await lastEventId(db);
   // A branch of the same name takes over what it wants first, so that nothing is taken away in between.
   const successor = await successorOf(db, row);
   if (successor !== null) return { kind: "done", dueInMs: SUCCESSION_MS[successor] };
-  await work.record(async (tx) => {
+  return await work.finish({ kind: "done", dueInMs: null }, async (tx) => {
     const places = await leave(tx, await bindingsOfBranch(tx, row.id), "branch-gone", row.noticed);
     await markDue(tx, "place", places);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
-  return { kind: "done", dueInMs: null };
 }
 
-async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outcome> {
+interface Known extends BranchInSource {
+  /** Events up to this one are answered by what is read from now on. */
+  readonly upTo: number;
+  readonly bound: readonly BindingRow[];
+  readonly rules: readonly RuleWithDestination[];
+}
+
+async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcome> {
   const { db } = runtime.database;
-  const [upTo, source, bound, view, all] = await Promise.all([
-    lastEventId(db),
-    sourceById(db, row.sourceId),
-    bindingsOfBranch(db, row.id),
-    viewOf(db, row),
-    rulesOf(db, row.sourceId),
-  ]);
-  if (source === undefined || source.removedAt !== null) return { kind: "done", dueInMs: null };
-  const rules = all.map((entry) => ({
+  const { branch: row, source, upTo, bound } = known;
+  const view = viewOf(known);
+  const rules = known.rules.map((entry) => ({
     ...entry,
     meant: inForce(entry, bound) && means(entry.rule.definition, view, new Date()),
   }));
@@ -72,19 +85,19 @@ async function bring(runtime: Runtime, row: BranchRow, work: Work): Promise<Outc
       error: new SyncError("unavailable", `Neon does not show branch "${row.name}" now`),
     };
   }
-  await work.record(async (tx) => {
+  const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
+  const dueInMs = again ? runtime.settings.rereadEveryMs : null;
+  return await work.finish({ kind: "done", dueInMs }, async (tx, hinted) => {
     // What Neon said may be older than a hint that came in meanwhile: then it does not count.
-    const current = await branchById(tx, row.id);
-    if (current?.revision !== work.lease.revision) return;
-    const known = await recordAll(runtime, tx, row, reading, wanted);
-    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known, noticed: row.noticed });
+    if (hinted) return;
+    const recorded = await recordAll(runtime, tx, row, reading, wanted);
+    const { noticed } = row;
+    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known: recorded, noticed });
     const unmeant = bound.filter((b) => !meant.some((entry) => entry.rule.id === b.ruleId));
     await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", row.noticed));
     await markRead(tx, row.id);
     await settleEvents(tx, { branchId: row.id }, upTo);
   });
-  const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
-  return { kind: "done", dueInMs: again ? runtime.settings.rereadEveryMs : null };
 }
 
 /** A rule that left the file takes on nothing new, and keeps in step what it has. */

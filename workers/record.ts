@@ -1,5 +1,5 @@
 /** What is written down after a push: ledger, bindings, history, and when to come back. */
-import { type BindingWithAll, recordApplied, setOutcome, setWarning } from "../services/store/binding.ts";
+import { type BindingWithAll, recordApplied, setOutcome } from "../services/store/binding.ts";
 import type { Db } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import { recordEvent } from "../services/store/event.ts";
@@ -8,8 +8,9 @@ import {
   doubtNames,
   forgetNames,
   formerPlaces,
+  type Held,
   type Holding,
-  recordName,
+  recordNames as settleNames,
 } from "../services/store/ledger.ts";
 import { forgetCauses, type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
 import { type PushResult, recordPush } from "../services/store/push.ts";
@@ -36,15 +37,18 @@ export interface PushContext {
   readonly counted: Counted;
 }
 
+/** `heldMs`: some branches are held for so long, and what is theirs was left out. */
 export async function recordOutcome(
   context: PushContext,
   input: PushInput,
   outcome: PushOutcome,
+  heldMs: number,
 ): Promise<Outcome> {
   const { row, work, runtime } = context;
   const unsure = outcome.applied.some(({ result }) => result.unsettled);
   const finished = outcome.applied.every(({ result }) => result.error === null);
-  await work.record(async (tx) => {
+  const conclusion = againAfterHold(conclude(context, outcome, unsure), heldMs);
+  await work.finish(conclusion, async (tx) => {
     await recordNames(tx, context, input, outcome);
     await recordBindings(context, tx, outcome);
     // What could not be written again this time is written when it can be, and holds up nobody's settling.
@@ -64,7 +68,14 @@ export async function recordOutcome(
     await writeHistory(context, tx, outcome);
   });
   await reconcileSuperseded(context, outcome);
-  return conclude(context, outcome, unsure);
+  return conclusion;
+}
+
+/** What was left out since its branch is held is due when the hold ends. A moment later, so that it has ended. */
+function againAfterHold(outcome: Outcome, heldMs: number): Outcome {
+  if (heldMs === 0 || outcome.kind === "failed") return outcome;
+  const dueInMs = Math.min(outcome.dueInMs ?? Number.POSITIVE_INFINITY, heldMs + 10);
+  return { kind: "done", dueInMs };
 }
 
 /** Written or found right, or left as it is because the rule says so. */
@@ -84,25 +95,24 @@ async function recordNames(
   outcome: PushOutcome,
 ): Promise<void> {
   const holding = (bindingId: string, name: string) => holdingOf(bindings, bindingId, name, traits);
+  const held: Held[] = [];
   for (const { bindingId, change, result } of outcome.applied) {
     if (result.error !== null) {
       // Surely never made: should the name appear, it is somebody else's.
       const made = result.unsettled || ledger.some(({ name }) => name === change.name);
       if (!made) await forgetNames(tx, placeId, [change.name], bindingId);
-      continue;
+    } else if (change.op === "delete") {
+      await forgetNames(tx, placeId, [change.name], bindingId);
+    } else {
+      const { name, fingerprint } = change;
+      held.push({ name, fingerprint, version: result.version, holds: holding(bindingId, name) });
     }
-    if (change.op === "delete") await forgetNames(tx, placeId, [change.name], bindingId);
-    else
-      await recordName(tx, placeId, change.name, {
-        fingerprint: change.fingerprint,
-        version: result.version,
-        holds: holding(bindingId, change.name),
-      });
   }
   for (const { name, fingerprint, version } of outcome.plan.equal) {
     const owner = bindings.find(({ rule }) => textOf(rule, name, traits) !== undefined)?.id ?? "";
-    await recordName(tx, placeId, name, { fingerprint, version, holds: holding(owner, name) });
+    held.push({ name, fingerprint, version, holds: holding(owner, name) });
   }
+  await settleNames(tx, placeId, held);
   await forgetNames(tx, placeId, outcome.plan.forget);
   await countDrift(
     tx,
@@ -151,8 +161,8 @@ async function recordBindings(context: PushContext, tx: Db, outcome: PushOutcome
     } else if (what.kind === "done" && what.removed) {
       if (binding.leaving) await recordApplied(tx, id, binding.wanted, "removed");
     } else if (what.kind === "done") {
-      await recordApplied(tx, id, binding.wanted, rule.orphanedAt === null ? "synced" : "orphaned");
-      await setWarning(tx, id, what.warning);
+      const state = rule.orphanedAt === null ? "synced" : "orphaned";
+      await recordApplied(tx, id, binding.wanted, state, what.warning);
       if (binding.wanted > binding.applied) arrived.push({ bindingId: id, placeId: row.id });
     }
   }
@@ -220,7 +230,7 @@ export async function recordFailure(
     (binding) =>
       binding.leaving !== "moved" && (binding.wanted > binding.applied || binding.leaving !== "no"),
   );
-  await context.work.record(async (tx) => {
+  return await context.work.finish({ kind: "failed", error }, async (tx) => {
     const reason = { code: error.code, cause: error.message, next: nextFor(error) };
     await setOutcome(
       tx,
@@ -230,7 +240,6 @@ export async function recordFailure(
     );
     await writeHistory(context, tx, null, { error, bindings: due.map((binding) => binding.id) });
   });
-  return { kind: "failed", error };
 }
 
 /** What became of one binding, in the words of its states. */

@@ -30,6 +30,11 @@ export interface Work {
    * lease. Throws `LostLease` if that is somebody else by now, and nothing is written.
    */
   record<T>(body: (tx: Db) => Promise<T>): Promise<T>;
+  /**
+   * The last record: in one transaction the lease is given back and `body` writes what came of it. `hinted`: somebody
+   * has hinted at the row since the lease was taken, and it stays due. Throws as `record`. Returns the outcome.
+   */
+  finish(outcome: Outcome, body: (tx: Db, hinted: boolean) => Promise<void>): Promise<Outcome>;
 }
 
 export class LostLease extends Error {
@@ -62,21 +67,34 @@ export async function runWork(
     const lease = await takeLease(db, kind, id, leaseMs);
     if (lease === null) return;
     const held = keepLease(db, lease, leaseMs, asked, stopping);
-    const record: Work["record"] = async (write) =>
-      await withoutDeadlock(
-        async () =>
-          await db.transaction(async (tx) => {
-            if (!(await holdLease(tx, lease))) throw new LostLease();
-            return await write(tx);
-          }),
-      );
+    let finished = false;
+    const inTransaction = async <T>(write: (tx: Db) => Promise<T>): Promise<T> =>
+      await withoutDeadlock(async () => await db.transaction(write));
+    const work: Work = {
+      lease,
+      signal: held.signal,
+      record: async (write) =>
+        await inTransaction(async (tx) => {
+          if (!(await holdLease(tx, lease))) throw new LostLease();
+          return await write(tx);
+        }),
+      finish: async (outcome, write) => {
+        await inTransaction(async (tx) => {
+          const released = await releaseLease(tx, lease, releaseOf(lease, outcome));
+          if (released === null) throw new LostLease();
+          await write(tx, released.hinted);
+        });
+        finished = true;
+        return outcome;
+      },
+    };
     try {
-      const work: Work = { lease, signal: held.signal, record };
       const deadly = lease.deaths >= MOST_DEATHS ? tooDeadly(lease) : null;
       if (deadly !== null) await giveUp(work, deadly);
       const outcome: Outcome =
         deadly === null ? await body(work).catch(failure) : { kind: "failed", error: deadly };
-      await releaseLease(db, lease, releaseOf(lease, outcome));
+      const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome))) !== null;
+      if (!released) throw new LostLease();
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");
     } finally {
       held.stop();

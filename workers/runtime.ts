@@ -76,18 +76,30 @@ export interface Counted {
   calls: number;
 }
 
+/** Who wants to know of the calls of one piece of work. */
+interface Listening {
+  readonly counted?: Counted;
+  /** Told before each call leaves, when its turn has come. */
+  readonly onTurn?: () => void;
+}
+
 function openIo(
   runtime: Runtime,
   adapter: Pick<SourceAdapter, "limits">,
   block: unknown,
   signal: AbortSignal,
-  counted?: Counted,
+  { counted, onTurn = () => undefined }: Listening = {},
 ): Io {
   const network = block as Network;
   const published = adapter.limits?.(block, (ref) => runtime.fingerprint("credential", runtime.resolve(ref)));
   const limits = published && stretched(published, runtime.settings.windowTimes);
+  const turns = limits && runtime.allowance.open(limits, signal);
   return createIo({
-    ...(limits === undefined ? {} : runtime.allowance.open(limits, signal)),
+    ...(turns === undefined ? {} : { onAnswer: turns.onAnswer }),
+    admit: async (request) => {
+      await turns?.admit(request);
+      onTurn();
+    },
     signal,
     fingerprint: (value) => runtime.fingerprint("value", value),
     privateNetwork: network.privateNetwork ?? false,
@@ -108,10 +120,11 @@ export function openSource(
   runtime: Runtime,
   row: Pick<SourceRow, "kind" | "block" | "name">,
   signal: AbortSignal,
+  listening: Listening = {},
 ): Source {
   const adapter = runtime.sources.get(row.kind);
   if (adapter === undefined) throw unknownKind("source", row.kind);
-  return adapter.open(row.block, runtime.resolve, openIo(runtime, adapter, row.block, signal));
+  return adapter.open(row.block, runtime.resolve, openIo(runtime, adapter, row.block, signal, listening));
 }
 
 export function destinationAdapter(runtime: Runtime, kind: string): DestinationAdapter {
@@ -127,7 +140,7 @@ export function openDestination(
   counted?: Counted,
 ): Destination {
   const adapter = destinationAdapter(runtime, row.kind);
-  const io = openIo(runtime, adapter, row.block, signal, counted);
+  const io = openIo(runtime, adapter, row.block, signal, counted === undefined ? {} : { counted });
   return adapter.open(row.block, runtime.resolve, io);
 }
 

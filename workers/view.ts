@@ -1,19 +1,16 @@
-import { type BranchRow, branchByNeonId } from "../services/store/branch.ts";
-import type { Db } from "../services/store/db.ts";
+import type { BranchInSource } from "../services/store/branch.ts";
 import type { BranchView } from "../services/sync/reconcile.ts";
 
 /** A branch as rules see it. */
-export async function viewOf(db: Db, row: BranchRow): Promise<BranchView> {
-  const parent =
-    row.parentNeonId === null ? undefined : await branchByNeonId(db, row.sourceId, row.parentNeonId);
+export function viewOf({ branch, parentName }: BranchInSource): BranchView {
   return {
-    id: row.neonId,
-    name: row.name,
-    default: row.isDefault,
-    protected: row.isProtected,
-    expiresAt: row.expiresAt,
-    createdAt: row.neonCreatedAt,
-    parentName: parent?.name ?? null,
-    annotations: row.annotations,
+    id: branch.neonId,
+    name: branch.name,
+    default: branch.isDefault,
+    protected: branch.isProtected,
+    expiresAt: branch.expiresAt,
+    createdAt: branch.neonCreatedAt,
+    parentName,
+    annotations: branch.annotations,
   };
 }

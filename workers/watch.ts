@@ -4,12 +4,12 @@ import {
   type BranchRow,
   buryBranch,
   countMissed,
-  insertBranch,
+  insertBranches,
   liveBranches,
   updateBranch,
 } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
-import { lastEventId, recordEvent, settleEvents } from "../services/store/event.ts";
+import { lastEventId, recordEvent, recordEvents, settleEvents } from "../services/store/event.ts";
 import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
@@ -24,17 +24,22 @@ const LIST_EVERY = 10;
 
 export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
   await runWork(runtime, "source", id, stopping, async (work) => {
-    const row = await sourceById(runtime.database.db, id);
+    const { db } = runtime.database;
+    const [row, upTo, known] = await Promise.all([sourceById(db, id), lastEventId(db), liveBranches(db, id)]);
     if (row === undefined || row.removedAt !== null) return { kind: "done", dueInMs: null };
-    return await look(runtime, row, work);
+    return await look(runtime, row, known, upTo, work);
   });
 }
 
-async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outcome> {
-  const { db } = runtime.database;
+async function look(
+  runtime: Runtime,
+  row: SourceRow,
+  known: readonly BranchRow[],
+  upTo: number,
+  work: Work,
+): Promise<Outcome> {
   const { watchEveryMs } = runtime.settings;
   const source = openSource(runtime, row, work.signal);
-  const [upTo, known] = await Promise.all([lastEventId(db), liveBranches(db, row.id)]);
   const suspects = known.some((branch) => branch.missed > 0);
   const hinted = work.lease.revision !== row.watchedRevision;
   const stale =
@@ -43,21 +48,22 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
   if (!suspects && !hinted && !stale) {
     const moved = await source.moved(row.cursor);
     if (!moved.everything && moved.branchIds.size === 0) {
-      await work.record(async (tx) => {
+      return await work.finish({ kind: "done", dueInMs: watchEveryMs }, async (tx) => {
         await recordWatch(tx, row.id, { cursor: moved.cursor, listed: false, held: row.heldSince !== null });
         await settleEvents(tx, { sourceId: row.id }, upTo);
       });
-      return { kind: "done", dueInMs: watchEveryMs };
     }
   }
 
   const listed = await source.branches();
   // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
   // nothing is pushed of the one before the other has been read.
-  const moved = await source.moved(row.cursor);
+  const moved = await source.moved(row.cursor, listed);
   const unlisted = unlistedAmong(moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, listed);
-  await work.record(async (tx) => {
+  const unsure = unlisted || (missing.length > gone.length && !held);
+  const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
+  return await work.finish({ kind: "done", dueInMs }, async (tx) => {
     await takeIn(tx, row, known, listed, moved);
     await countMissed(
       tx,
@@ -75,8 +81,6 @@ async function look(runtime: Runtime, row: SourceRow, work: Work): Promise<Outco
     // What came after the list is found by the next look, and so is what an event led to.
     if (!unlisted) await settleEvents(tx, { sourceId: row.id }, upTo);
   });
-  const unsure = unlisted || (missing.length > gone.length && !held);
-  return { kind: "done", dueInMs: unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs };
 }
 
 /** Whether something has moved that came after the list. */
@@ -116,19 +120,22 @@ async function takeIn(
   moved: Moved,
 ): Promise<void> {
   const { matched } = match(known, listed);
+  const appeared = listed.filter(({ id }) => !matched.has(id));
+  await insertBranches(tx, row.id, appeared.map(factsOf));
+  await recordEvents(
+    tx,
+    appeared.map(({ id, name }) => ({
+      origin: "watch",
+      kind: "branch.appeared",
+      sourceId: row.id,
+      subject: { branch: name, neonId: id },
+      outcome: "processed",
+    })),
+  );
   for (const seen of listed) {
     const facts = factsOf(seen);
     const before = matched.get(seen.id);
-    if (before === undefined) {
-      await insertBranch(tx, row.id, facts);
-      await recordEvent(tx, {
-        origin: "watch",
-        kind: "branch.appeared",
-        sourceId: row.id,
-        subject: { branch: seen.name, neonId: seen.id },
-        outcome: "processed",
-      });
-    } else {
+    if (before !== undefined) {
       const changed = before.facts !== facts.facts;
       const dirty = moved.branchIds.has(seen.id) || moved.branchIds.has(before.neonId);
       if (changed || dirty || before.missed > 0) await updateBranch(tx, before.id, facts, changed || dirty);

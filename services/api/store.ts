@@ -46,8 +46,8 @@ export function createIngest({ database, sourcesOf, kick }: IngestOptions): Inge
   // One batch after the other: two would wait for the same source's row, and each be half as large.
   const one = inBatches((batch: readonly Incoming[]) => write(database.db, batch), { atOnce: 1 });
   return async (delivery) => {
-    const taken = await one(incoming(delivery, sourcesOf));
-    if (taken.outcome === "accepted") kick();
+    const { wakes, ...taken } = await one(incoming(delivery, sourcesOf));
+    if (wakes) kick();
     return taken;
   };
 }

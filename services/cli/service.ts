@@ -57,8 +57,9 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** A worker process wants one connection per kind of job to listen on, and some to work with. */
-const CONNECTIONS = 20;
+const CONNECTIONS = 16;
+/** The queue wants one per kind of job to listen on, and some to work with. */
+const QUEUE_CONNECTIONS = 8;
 
 /**
  * Migrates, takes in the configuration, and starts. Whatever fails on the way leaves nothing running. Throws `unsafe` if
@@ -67,12 +68,15 @@ const CONNECTIONS = 20;
 export async function startService(options: ServiceOptions): Promise<Service> {
   const { databaseUrl, log, configuration, roles } = options;
   await migrate(databaseUrl);
-  const database = openDatabase({
-    url: databaseUrl,
-    max: CONNECTIONS,
-    onError: seldom((_, leftOut) => log.warn({ leftOut }, "a database connection was lost")),
-  });
+  const onError = seldom((_, leftOut) => log.warn({ leftOut }, "a database connection was lost"));
+  const database = openDatabase({ url: databaseUrl, max: CONNECTIONS, onError });
   const closing: (() => Promise<void>)[] = [() => database.close()];
+  /** May be lost whole, so nobody waits for it to be on disk. */
+  const openQueue = (): { postgres: Database["pool"] } => {
+    const queue = openDatabase({ url: databaseUrl, max: QUEUE_CONNECTIONS, durable: false, onError });
+    closing.push(() => queue.close());
+    return { postgres: queue.pool };
+  };
   const stop = async (): Promise<void> => {
     for (const close of closing.splice(0).reverse())
       await close().catch((err: unknown) => log.warn({ err }, "stopping"));
@@ -108,7 +112,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const version = await configurationVersion(database.db);
     const current = await takeIn(prepared, configuration, file ?? undefined);
     Object.assign(intervals, intervalsIn(current.settings, fixed));
-    const queue = options.redisUrl === null ? { postgres: database.pool } : { redisUrl: options.redisUrl };
+    const queue = options.redisUrl === null ? openQueue() : { redisUrl: options.redisUrl };
     const dispatching = startDispatching(prepared, queue);
     closing.push(() => dispatching.stop());
     await dispatching.ready();

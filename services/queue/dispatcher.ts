@@ -2,8 +2,15 @@ import type { Enqueue, JobKind } from "./jobs.ts";
 
 /** The rows that are due, as the store sees them. */
 export interface DueRows {
-  /** Of which kinds there are due rows that nobody has, and the milliseconds until another one becomes due, null: never. */
-  look(): Promise<{ readonly kinds: readonly JobKind[]; readonly nextInMs: number | null }>;
+  /**
+   * Marks due rows as queued where that takes no more thought, and tells the other kinds of which there are some that
+   * nobody has, and the milliseconds until another row becomes due; null: never.
+   */
+  take(): Promise<{
+    readonly claimed: ReadonlyMap<JobKind, readonly string[]>;
+    readonly kinds: readonly JobKind[];
+    readonly nextInMs: number | null;
+  }>;
   /** Marks due rows as queued, fairly and within the limits of their destinations, and returns their ids. */
   claim(kind: JobKind): Promise<readonly string[]>;
 }
@@ -37,12 +44,13 @@ export function startDispatcher(
   const pass = async (): Promise<void> => {
     let wait = TICK_MS;
     try {
-      const { kinds, nextInMs } = await rows.look();
+      const { claimed, kinds, nextInMs } = await rows.take();
+      for (const [kind, ids] of claimed) await enqueue(kind, ids);
       for (const kind of kinds) {
         const ids = await rows.claim(kind);
         if (ids.length > 0) await enqueue(kind, ids);
       }
-      if (kinds.length === 0) restUntil = performance.now() + REST_MS;
+      if (claimed.size === 0 && kinds.length === 0) restUntil = performance.now() + REST_MS;
       if (nextInMs !== null) wait = Math.min(Math.max(nextInMs, SHORTEST_MS), TICK_MS);
     } catch (error) {
       onError(error);

@@ -60,22 +60,30 @@ const cursorShape = z.object({
 });
 type Cursor = z.output<typeof cursorShape>;
 
-/** See `Source.moved`. A cursor that cannot be read counts as none. */
-export async function movedSince(client: NeonClient, text: string | null): Promise<Moved> {
+/**
+ * See `Source.moved`. A cursor that cannot be read counts as none. `listed`: the endpoints' outline as of a list that
+ * was read just before, so that they need not be asked for; null: there was none.
+ */
+export async function movedSince(
+  client: NeonClient,
+  text: string | null,
+  listed: string | null = null,
+): Promise<Moved> {
   const last = text === null ? null : parseCursor(text);
   let endpoints = last?.endpoints ?? null;
   let { everything, rows, news } = await look(client, last);
-
-  const compute = () => news.filter((item) => item.compute);
-  if (everything || compute().length > 0) {
-    endpoints = outline((await client.endpoints()).endpoints);
+  if (everything || news.some((item) => item.compute)) {
+    endpoints = listed ?? outline((await client.endpoints()).endpoints);
     // Again, so that the operation behind whatever the endpoints show is among the news.
-    ({ everything, rows, news } = await look(client, last));
+    if (listed === null && endpoints !== last?.endpoints)
+      ({ everything, rows, news } = await look(client, last));
   }
   const same = endpoints === last?.endpoints;
   const dirty = same ? news.filter((item) => !item.compute) : news;
+  // A list that is older than the operations may not show yet what they did: then the next look judges them.
+  const unsure = same && listed !== null;
 
-  const open = news.filter((item) => !item.settled);
+  const open = news.filter((item) => !item.settled || (unsure && item.compute));
   const next: Cursor = {
     v: 1,
     ...remember(last, rows),
@@ -161,7 +169,7 @@ async function readOpen(
 }
 
 /** Everything about the endpoints that makes another string of a branch; not whether they run. */
-function outline(endpoints: readonly NeonEndpoint[]): string {
+export function outline(endpoints: readonly NeonEndpoint[]): string {
   const lines = endpoints.map((e) => [e.id, e.branch_id, e.host, e.type, e.disabled].join(" "));
   return createHash("sha256").update(lines.toSorted().join("\n")).digest("base64url");
 }

@@ -26,7 +26,7 @@ import { createLimit } from "./limit.ts";
 import { createNeonClient, type NeonClient, nextPage, orAbsent } from "./neon-client.ts";
 import { neonLimits } from "./neon-limits.ts";
 import type { NeonBranch, NeonEndpoint, NeonRole, Pagination } from "./neon-shapes.ts";
-import { movedSince } from "./neon-watch.ts";
+import { movedSince, outline } from "./neon-watch.ts";
 
 export const neonBlock = z
   .strictObject({
@@ -78,6 +78,8 @@ const MAX_PAGES = 1000;
 class NeonSource implements Source {
   readonly #neon: NeonClient;
   readonly #project: string;
+  /** Of the endpoints that a list was made with. */
+  readonly #outlines = new WeakMap<readonly SourceBranch[], string>();
 
   constructor(client: NeonClient, project: string) {
     this.#neon = client;
@@ -93,8 +95,8 @@ class NeonSource implements Source {
     });
   }
 
-  moved(cursor: string | null): Promise<Moved> {
-    return movedSince(this.#neon, cursor);
+  moved(cursor: string | null, listed?: readonly SourceBranch[]): Promise<Moved> {
+    return movedSince(this.#neon, cursor, (listed && this.#outlines.get(listed)) ?? null);
   }
 
   async integrations(): Promise<readonly string[]> {
@@ -107,16 +109,18 @@ class NeonSource implements Source {
   /** A list that is shorter than Neon's own count would look like deletions, so it is not believed. */
   async branches(): Promise<readonly SourceBranch[]> {
     for (let attempt = 1; attempt <= 2; attempt++) {
-      const { branches, annotations } = await this.#list();
-      const [{ count }, { endpoints }] = await Promise.all([
+      const [{ branches, annotations }, { count }, { endpoints }] = await Promise.all([
+        this.#list(),
         this.#neon.branchCount(),
         this.#neon.endpoints(),
       ]);
       if (branches.length >= count) {
         const of = groupByBranch(endpoints);
-        return branches
+        const listed = branches
           .filter(isLive)
           .map((branch) => toBranch(branch, annotations.get(branch.id), of.get(branch.id) ?? []));
+        this.#outlines.set(listed, outline(endpoints));
+        return listed;
       }
     }
     throw new SyncError("unavailable", "Neon's list of branches is shorter than its own count, twice", {

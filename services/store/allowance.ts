@@ -14,6 +14,7 @@ import {
   type AccountLimits,
   type Asking,
   type Books,
+  bookSpare,
   bookTurns,
   hold,
   sharesOf,
@@ -136,6 +137,7 @@ interface Account {
 
 function openAccount(db: Db, name: string): Account {
   let seen: Seen | null = null;
+  const spare = openSpare();
 
   const read = async (): Promise<Seen> => {
     seen = await readBooks(db, name);
@@ -160,11 +162,18 @@ function openAccount(db: Db, name: string): Account {
   };
 
   const bookTogether = inBatches<Asking, Turn>(
-    (calls) =>
-      change((before) => {
-        const { turns, books } = bookTurns(before.books, calls, nowBy(before));
-        return { books, result: turns };
-      }),
+    async (calls) => {
+      const { turns, more } = await change((before) => {
+        const [now, at] = [nowBy(before), performance.now()];
+        const { turns, books } = bookTurns(before.books, calls, now);
+        const shares = calls[0]?.shares ?? [];
+        const extra = turns.every(({ waitMs }) => waitMs === 0) ? bookSpare(books, shares, now) : null;
+        const more = extra && { shares, calls: extra.calls, until: at + extra.forMs };
+        return { books: extra?.books ?? books, result: { turns, more } };
+      });
+      if (more !== null) spare.put(more);
+      return turns;
+    },
     { atOnce: 1 },
   );
 
@@ -176,11 +185,41 @@ function openAccount(db: Db, name: string): Account {
   };
 
   return {
-    book: (asking) =>
-      asking.shares.some(({ cost }) => cost > 0) ? bookTogether(asking) : look(asking, CLEAR_MS),
+    book: async (asking) => {
+      if (spare.take(asking)) return { waitMs: 0, booked: true };
+      return await (asking.shares.some(({ cost }) => cost > 0)
+        ? bookTogether(asking)
+        : look(asking, CLEAR_MS));
+    },
     isHeld: async (asking) => (await look(asking, 0)).waitMs > 0,
-    hold: (limits, ms) =>
-      change((before) => ({ books: hold(before.books, limits, nowBy(before) + ms), result: undefined })),
+    hold: async (limits, ms) => {
+      spare.drop();
+      await change((before) => ({
+        books: hold(before.books, limits, nowBy(before) + ms),
+        result: undefined,
+      }));
+      spare.drop();
+    },
+  };
+}
+
+/** Turns of this process that were booked ahead: most calls come a few together, and need not ask for each. */
+function openSpare() {
+  const turns = new Map<string, { calls: number; until: number }>();
+  const keyOf = (shares: Asking["shares"]): string =>
+    shares.map(({ limit, cost }) => `${limit} ${cost}`).join("\n");
+  return {
+    put: ({ shares, calls, until }: { shares: Asking["shares"]; calls: number; until: number }): void => {
+      turns.set(keyOf(shares), { calls, until });
+    },
+    take: ({ shares }: Asking): boolean => {
+      const mine = turns.get(keyOf(shares));
+      if (mine === undefined || mine.calls === 0 || performance.now() >= mine.until) return false;
+      mine.calls -= 1;
+      return true;
+    },
+    /** The vendor has asked to stop. */
+    drop: (): void => turns.clear(),
   };
 }
 

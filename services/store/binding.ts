@@ -1,5 +1,5 @@
 /** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
-import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, eq, getTableColumns, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
@@ -69,13 +69,8 @@ export async function bindingsOfBranch(db: Db, branchId: string): Promise<Bindin
   return await db.select().from(binding).where(eq(binding.branchId, branchId));
 }
 
-/** All bindings that live at a place or are among `others`, with what they are made of. */
-export async function bindingsAtPlace(
-  db: Db,
-  placeId: string,
-  others: readonly string[] = [],
-): Promise<BindingWithAll[]> {
-  const moved = others.length === 0 ? undefined : inArray(binding.id, [...others]);
+/** All bindings that live at a place or own names there, with what they are made of. */
+export async function bindingsAtPlace(db: Db, placeId: string): Promise<BindingWithAll[]> {
   return await db
     .select({ binding, rule, branch, source, destinationKind: destination.kind })
     .from(binding)
@@ -83,7 +78,12 @@ export async function bindingsAtPlace(
     .innerJoin(branch, eq(branch.id, binding.branchId))
     .innerJoin(source, eq(source.id, rule.sourceId))
     .innerJoin(destination, eq(destination.id, rule.destinationId))
-    .where(or(eq(binding.placeId, placeId), moved))
+    .where(
+      or(
+        eq(binding.placeId, placeId),
+        sql`${binding.id} in (select binding_id from branchline.ledger where place_id = ${placeId})`,
+      ),
+    )
     .orderBy(rule.name, binding.id);
 }
 
@@ -206,17 +206,36 @@ export async function setOutcome(
 }
 
 /**
- * Locks the bindings for the rest of the transaction. True if all of them are to be written as they were
- * when they were loaded: nobody has told one to leave, to move, to stay or to stop since.
+ * Locks the bindings for the rest of the transaction. True if all of them are to be written at the destination as they
+ * were when they were loaded: nobody has told one to leave, to move, to stay or to stop since, nor holds its branch, nor
+ * has suspended the destination or everything.
  */
-export async function holdBindings(db: Db, loaded: readonly BindingRow[]): Promise<boolean> {
-  const rows = await lockBindings(
-    db,
-    loaded.map((row) => row.id),
-  );
+export async function holdBindings(
+  db: Db,
+  loaded: readonly BindingRow[],
+  destinationId: string,
+): Promise<boolean> {
+  if (loaded.length === 0) return true;
+  const rows = await db
+    .select({
+      ...getTableColumns(binding),
+      stopped: sql<boolean>`exists (select from branchline.installation where suspended_at is not null)
+        or exists (select from branchline.destination where id = ${destinationId} and suspended_at is not null)
+        or exists (select from branchline.branch h where h.id = ${binding.branchId} and h.held_until > now())`,
+    })
+    .from(binding)
+    .where(
+      inArray(
+        binding.id,
+        loaded.map((row) => row.id),
+      ),
+    )
+    .orderBy(binding.id)
+    .for("update");
   return loaded.every((was) => {
     const is = rows.find((row) => row.id === was.id);
-    if (is === undefined || is.leaving !== was.leaving || is.placeId !== was.placeId) return false;
+    if (is === undefined || is.stopped || is.leaving !== was.leaving || is.placeId !== was.placeId)
+      return false;
     const kept = is.state !== "removed" && is.state !== "retained";
     return (kept || is.state === was.state) && is.suspendedAt === null;
   });
@@ -247,16 +266,13 @@ export async function lockBindings(db: Db, ids: readonly string[]): Promise<Bind
     .for("update");
 }
 
-export async function setWarning(db: Db, id: string, warning: string | null): Promise<void> {
-  await db.update(binding).set({ warning }).where(eq(binding.id, id));
-}
-
-/** The generation that was just written is applied; a higher one may be wanted already. */
+/** The generation that was just written is applied; a higher one may be wanted already. `warning` in words, or none. */
 export async function recordApplied(
   db: Db,
   id: string,
   generation: number,
   state: BindingState,
+  warning: string | null = null,
 ): Promise<void> {
   // Suspended while it was being written; what ends all the same ends.
   const stopped = state === "removed" ? sql`false` : sql`${binding.suspendedAt} is not null`;
@@ -272,6 +288,7 @@ export async function recordApplied(
       code: sql`case when ${stopped} then ${binding.code} end`,
       cause: sql`case when ${stopped} then ${binding.cause} end`,
       next: sql`case when ${stopped} then ${binding.next} end`,
+      warning,
     })
     .where(eq(binding.id, id));
 }

@@ -1,8 +1,9 @@
 /** A branch under our own id. Its Neon id and name may change; the row stays. */
 import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
+import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
-import { source } from "./source.ts";
+import { type SourceRow, source } from "./source.ts";
 import { marked, trail } from "./trail.ts";
 import { instant, markDue, workColumns } from "./work.ts";
 
@@ -68,17 +69,26 @@ export async function branchById(db: Db, id: string): Promise<BranchRow | undefi
   return row;
 }
 
-export async function branchByNeonId(
-  db: Db,
-  sourceId: string,
-  neonId: string,
-): Promise<BranchRow | undefined> {
+export interface BranchInSource {
+  readonly branch: BranchRow;
+  readonly source: SourceRow;
+  /** Null: it has none, or none that we know. */
+  readonly parentName: string | null;
+}
+
+export async function branchInSource(db: Db, id: string): Promise<BranchInSource | undefined> {
   const [row] = await db
-    .select()
+    .select({
+      branch,
+      source,
+      parentName: sql<string | null>`(
+        select p.name from branchline.branch p
+        where p.source_id = ${branch.sourceId} and p.neon_id = ${branch.parentNeonId}
+        order by p.gone_at desc nulls first limit 1)`,
+    })
     .from(branch)
-    .where(and(eq(branch.sourceId, sourceId), eq(branch.neonId, neonId)))
-    .orderBy(sql`${branch.goneAt} desc nulls first`)
-    .limit(1);
+    .innerJoin(source, eq(source.id, branch.sourceId))
+    .where(eq(branch.id, id));
   return row;
 }
 
@@ -149,8 +159,11 @@ export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[
     .where(and(eq(branch.sourceId, sourceId), isNull(branch.goneAt)));
 }
 
-export async function insertBranch(db: Db, sourceId: string, facts: BranchFacts): Promise<void> {
-  await db.insert(branch).values({ sourceId, ...facts, dueAt: sql`now()`, noticed: sql`array[now()]` });
+export async function insertBranches(db: Db, sourceId: string, all: readonly BranchFacts[]): Promise<void> {
+  for (const some of chunks(all)) {
+    const rows = some.map((facts) => ({ sourceId, ...facts, dueAt: sql`now()`, noticed: sql`array[now()]` }));
+    await db.insert(branch).values(rows);
+  }
 }
 
 /** Takes in what a complete list said of a known branch, and makes it due if that matters to anyone. */

@@ -22,6 +22,8 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Connections at most. Each BullMQ worker keeps one for LISTEN. */
   readonly max?: number;
+  /** False: what is committed may be lost if the server itself dies within a second, and nobody waits for its disk. */
+  readonly durable?: boolean;
   readonly onError?: (error: Error) => void;
 }
 
@@ -29,7 +31,7 @@ export interface DatabaseOptions {
  * Opens one pool. Nothing connects until the first query. Every statement has a deadline, so that a
  * frozen server costs seconds and not for ever.
  */
-export function openDatabase({ url, max = 16, onError }: DatabaseOptions): Database {
+export function openDatabase({ url, max = 16, durable = true, onError }: DatabaseOptions): Database {
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -40,7 +42,7 @@ export function openDatabase({ url, max = 16, onError }: DatabaseOptions): Datab
     query_timeout: 15_000,
     statement_timeout: 14_000,
     application_name: "branchline",
-    options: "-c search_path=bullmq,public",
+    options: `-c search_path=bullmq,public${durable ? "" : " -c synchronous_commit=off"}`,
   });
   // A client that loses its server would otherwise end the process: an idle one by the pool's error, one that
   // somebody holds (a transaction between two statements, a listener) by its own. Its next query tells the holder.
@@ -55,7 +57,7 @@ const MOST_PARAMETERS = 32;
 const prepared = new Map<string, string>();
 
 /**
- * Prepares what Drizzle says once per connection: it is the same few statements again and again, and PostgreSQL would
+ * Prepares what is said once per connection: it is the same few statements again and again, and PostgreSQL would
  * otherwise spend more time on understanding them than on doing what they say.
  */
 class PreparingClient extends pg.Client {
@@ -63,18 +65,23 @@ class PreparingClient extends pg.Client {
     Reflect.apply(pg.Client.prototype.query, this, [named(config, rest[0]), ...rest])) as pg.Client["query"];
 }
 
-/** BullMQ gives its statements as text, and is left alone. */
+/** Several statements in one text cannot be prepared; with parameters there is only one. */
+const ALONE = /^\s*(select|with)\b[^;]*$/i;
+
 function named(config: unknown, values: unknown): unknown {
-  if (typeof config !== "object" || config === null || !("text" in config)) return config;
-  const { text } = config;
-  if (typeof text !== "string" || ("name" in config && config.name !== undefined)) return config;
-  if (!Array.isArray(values) || values.length === 0 || values.length > MOST_PARAMETERS) return config;
+  // BullMQ gives its statements as text, Drizzle as objects.
+  const given = typeof config === "string" ? { text: config } : config;
+  if (typeof given !== "object" || given === null || !("text" in given)) return config;
+  const { text } = given;
+  if (typeof text !== "string" || ("name" in given && given.name !== undefined)) return config;
+  if (!Array.isArray(values) || values.length > MOST_PARAMETERS) return config;
+  if (values.length === 0 && !ALONE.test(text)) return config;
   const name = prepared.get(text) ?? `branchline ${prepared.size}`;
   if (!prepared.has(text)) {
     if (prepared.size >= MOST_PREPARED) return config;
     prepared.set(text, name);
   }
-  return { ...config, name };
+  return { ...given, name };
 }
 
 /**

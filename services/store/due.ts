@@ -2,8 +2,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
 
-const KINDS = ["watch", "reconcile", "push", "sweep"] as const;
-type Kind = (typeof KINDS)[number];
+type Kind = "watch" | "reconcile" | "push" | "sweep";
 
 /** Waiting in the queue for longer than this, a job is taken for lost and made anew. */
 const QUEUED_MS = 30_000;
@@ -17,27 +16,41 @@ const number = (n: number): SQL => sql.raw(String(Math.round(n)));
 const free = sql`(queued_until is null or queued_until < now()) and (lease_until is null or lease_until < now())`;
 const queue = sql`queued_until = now() + ${number(QUEUED_MS)} * interval '1 ms'`;
 
+/** A mark that a crash of the server forgets is made again: nobody waits for its disk. */
+const withoutDisk = sql`set_config('synchronous_commit', 'off', true)`;
+
 /** What the dispatcher has to know before it does anything. */
 export interface Due {
-  /** Kinds of which there are due rows that nobody has. */
+  /** Rows of kinds that need no more thought, marked as queued already. */
+  readonly claimed: ReadonlyMap<Kind, readonly string[]>;
+  /** The other kinds of which there are due rows that nobody has. */
   readonly kinds: readonly Kind[];
   /** Milliseconds until another row becomes due; null: none ever does. */
   readonly nextInMs: number | null;
 }
 
 /** One statement, since it is asked after every commit and mostly finds little. */
-export async function lookForDue(db: Db): Promise<Due> {
-  const due = (table: SQL): SQL => sql`exists (select from ${table} where due_at <= now() and ${free})`;
+export async function takeDue(db: Db): Promise<Due> {
   const next = (table: SQL): SQL => sql`(select min(due_at) from ${table} where due_at > now())`;
   const [source, branch, place] = [sql`branchline.source`, sql`branchline.branch`, sql`branchline.place`];
-  const { rows } = await db.execute<Record<Kind, boolean> & { next: number | null }>(sql`
-    select ${due(source)} as watch, ${due(branch)} as reconcile, ${due(place)} as push,
-      exists (select from branchline.place where sweep_at <= now()) as sweep,
+  const { rows } = await db.execute<{
+    watch: string[];
+    reconcile: string[];
+    push: boolean;
+    sweep: boolean;
+    next: number | null;
+  }>(sql`
+    with watch as (${oldestFirst(source)}), reconcile as (${oldestFirst(branch)})
+    select ${withoutDisk}, array(select id from watch) as watch, array(select id from reconcile) as reconcile,
+      exists (select from ${place} where due_at <= now() and ${free}) as push,
+      exists (select from ${place} where sweep_at <= now()) as sweep,
       (extract(epoch from least(${next(source)}, ${next(branch)}, ${next(place)}) - now()) * 1000)::float8 as next`);
-  const [row] = rows;
+  const { watch = [], reconcile = [], push = false, sweep = false, next: nextInMs = null } = rows[0] ?? {};
+  const claimed = Object.entries({ watch, reconcile }).filter(([, ids]) => ids.length > 0);
   return {
-    kinds: KINDS.filter((kind) => row?.[kind]),
-    nextInMs: row?.next ?? null,
+    claimed: new Map(claimed as [Kind, string[]][]),
+    kinds: [...(push ? (["push"] as const) : []), ...(sweep ? (["sweep"] as const) : [])],
+    nextInMs,
   };
 }
 
@@ -48,7 +61,7 @@ export async function claimDue(db: Db, kind: Kind, sweepEveryMs: number): Promis
   // just taking are skipped. Several statements without parameters are one round trip and one transaction.
   const turn = kind === "push" || kind === "sweep";
   const answered: unknown = await db.execute(
-    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}); ${claim}` : claim,
+    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}), ${withoutDisk}; ${claim}` : claim,
   );
   const results = (Array.isArray(answered) ? answered : [answered]) as { rows: { id: string }[] }[];
   return (results.at(-1)?.rows ?? []).map((row) => row.id);

@@ -2,6 +2,7 @@
 import { and, eq, lte, sql } from "drizzle-orm";
 import { bigserial, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { branch } from "./branch.ts";
+import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
 import { instant, markDue } from "./work.ts";
@@ -45,6 +46,10 @@ export async function recordEvent(db: Db, entry: NewEvent): Promise<number> {
   const [row] = await db.insert(event).values(entry).returning({ id: event.id });
   if (row === undefined) throw new Error("event insert returned no row");
   return row.id;
+}
+
+export async function recordEvents(db: Db, entries: readonly NewEvent[]): Promise<void> {
+  for (const some of chunks(entries)) await db.insert(event).values([...some]);
 }
 
 /** The newest event: whatever a run reads from now on is newer than it. */

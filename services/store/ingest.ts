@@ -1,12 +1,12 @@
 /**
- * Takes in what webhooks say, many at a time: one statement, which is one transaction, writes the events and makes due
- * what they point at. When it returns, they are on disk. However many there are, it is two round trips.
+ * Takes in what webhooks say, many at a time: one statement, which is one transaction and one round trip, finds out
+ * what they point at, writes the events and makes that due. When it returns, they are on disk.
  */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import { type Db, withoutDeadlock } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
 import { marked } from "./trail.ts";
-import { makingDue } from "./work.ts";
+import { isFree, makingDue } from "./work.ts";
 
 /** One delivery, worked out as far as it goes without the database. */
 export interface Incoming {
@@ -30,146 +30,130 @@ export interface Taken {
   readonly id: string;
   readonly outcome: "accepted" | "duplicate" | "ignored";
   readonly reason: string | null;
+  /** It made something due that nobody has in hand: somebody should look now. */
+  readonly wakes: boolean;
 }
 
-interface Resolved {
-  readonly incoming: Incoming;
-  readonly sourceIds: readonly string[];
-  /** Branches that we know, by the source that they belong to. */
-  readonly branchIds: ReadonlyMap<string, string>;
-  readonly reason: string | null;
-}
-
-const keyOf = (one: { origin: string; deliveryId: string | null }): string =>
-  `${one.origin}\n${one.deliveryId}`;
+/** How often a delivery that two processes take in at once is looked for. */
+const MOST_TRIES = 3;
 
 /** One answer per delivery, in order. */
-export async function ingest(db: Db, batch: readonly Incoming[]): Promise<Taken[]> {
+export async function ingest(db: Db, batch: readonly Incoming[], tries = MOST_TRIES): Promise<Taken[]> {
   if (batch.length === 0) return [];
   // Two batches that hold the same deliveries in another order would wait for each other.
-  return await withoutDeadlock(async () => await take(db, batch));
-}
-
-async function take(db: Db, batch: readonly Incoming[]): Promise<Taken[]> {
-  const there = await lookUp(db, batch);
-  const known = new Map(there.known.map((row) => [keyOf(row), row]));
-  const fresh = new Map<string, Resolved>();
-  const again: Resolved[] = [];
-  for (const incoming of batch) {
-    const before = known.get(keyOf(incoming));
-    if (before === undefined) fresh.set(keyOf(incoming), resolve(there, incoming));
-    // Received but not handled: it counts anew, under the number it has.
-    else if (before.outcome === "pending") again.push(resolve(there, incoming));
-  }
-  const ids = await write(db, [...fresh.values()], again);
-  return batch.map((incoming): Taken => {
-    const before = known.get(keyOf(incoming));
-    const reason = fresh.get(keyOf(incoming))?.reason ?? null;
-    const id = String(before?.id ?? ids.get(keyOf(incoming)) ?? 0);
-    if (before === undefined) return { id, outcome: reason === null ? "accepted" : "ignored", reason };
-    if (before.outcome === "pending") return { id, outcome: "accepted", reason: null };
-    const outcome = before.outcome === "ignored" ? "ignored" : "duplicate";
-    return { id, outcome, reason: "this delivery was handled before" };
+  const rows = await withoutDeadlock(async () => (await db.execute<Row>(taking(batch))).rows);
+  const found = new Map(rows.map((row) => [row.n, row]));
+  // Somebody else wrote it while we did: it is there by now.
+  const raced = batch.filter((_, n) => found.get(n)?.id == null);
+  const again = raced.length > 0 && tries > 1 ? await ingest(db, raced, tries - 1) : [];
+  return batch.map((incoming, n) => {
+    const row = found.get(n);
+    return row?.id == null ? (again[raced.indexOf(incoming)] ?? unknown) : takenFrom(row);
   });
 }
 
-/** What the database knows of a batch. */
-interface There {
-  readonly known: readonly { origin: string; deliveryId: string; id: number; outcome: EventOutcome }[];
-  readonly sources: readonly { id: string; name: string; project: string | null }[];
-  readonly branches: readonly { id: string; sourceId: string; neonId: string }[];
-}
+const unknown: Taken = { id: "0", outcome: "accepted", reason: null, wakes: true };
 
-async function lookUp(db: Db, batch: readonly Incoming[]): Promise<There> {
-  const list = (texts: readonly string[]) => sql`${sql.param([...texts])}::text[]`;
-  const origins = list(batch.map((one) => one.origin));
-  const deliveries = list(batch.map((one) => one.deliveryId));
-  const branches = list(batch.flatMap((one) => one.neonBranchId ?? []));
-  const { rows } = await db.execute<{ there: There }>(sql`
-    select jsonb_build_object(
-      'known', (
-        select coalesce(jsonb_agg(jsonb_build_object(
-          'origin', asked.origin, 'deliveryId', asked.delivery, 'id', found.id, 'outcome', found.outcome)), '[]')
-        from unnest(${origins}, ${deliveries}) as asked(origin, delivery)
-        cross join lateral (
-          select min(e.id) as id,
-            case when bool_or(e.outcome = 'pending') then 'pending' else min(e.outcome) end as outcome
-          from branchline.event e
-          where e.origin = asked.origin and e.delivery_id = asked.delivery and e.delivery_id is not null
-        ) found
-        where found.id is not null
-      ),
-      'sources', (
-        select coalesce(jsonb_agg(jsonb_build_object('id', id, 'name', name, 'project', block->>'project')), '[]')
-        from branchline.source where removed_at is null
-      ),
-      'branches', (
-        select coalesce(jsonb_agg(jsonb_build_object('id', id, 'sourceId', source_id, 'neonId', neon_id)), '[]')
-        from branchline.branch where neon_id = any(${branches}) and gone_at is null
-      )
-    ) as there`);
-  return rows[0]?.there ?? { known: [], sources: [], branches: [] };
-}
+/** What became of one delivery. */
+type Row = {
+  readonly n: number;
+  /** Null: another process has just written it, and we do not see that yet. */
+  readonly id: string | null;
+  /** What had become of it before; null: it is new. */
+  readonly before: EventOutcome | null;
+  readonly reason: string | null;
+  readonly wakes: boolean;
+};
 
-function resolve({ sources, branches }: There, incoming: Incoming): Resolved {
-  const nothing = (reason: string): Resolved => ({ incoming, sourceIds: [], branchIds: new Map(), reason });
-  if (incoming.ignored !== null) return nothing(incoming.ignored);
-  const meant = sources.filter((row) =>
-    incoming.project === null ? incoming.sources.includes(row.name) : row.project === incoming.project,
-  );
-  if (meant.length === 0) {
-    return nothing(
-      incoming.project === null ? "no source is configured for it" : "no such project is configured",
-    );
-  }
-  const sourceIds = meant.map((row) => row.id);
-  if (incoming.neonBranchId === null) return { incoming, sourceIds, branchIds: new Map(), reason: null };
-  const branchIds = new Map(
-    branches
-      .filter((row) => row.neonId === incoming.neonBranchId && sourceIds.includes(row.sourceId))
-      .map((row) => [row.sourceId, row.id]),
-  );
-  if (branchIds.size === 0 && incoming.kind !== "branch.created") return nothing("no such branch is known");
-  return { incoming, sourceIds, branchIds, reason: null };
+function takenFrom({ id, before, reason, wakes }: Row): Taken {
+  const told = { id: String(id), wakes };
+  if (before === null) return { ...told, outcome: reason === null ? "accepted" : "ignored", reason };
+  // Received but not handled: it counts anew, under the number it has.
+  if (before === "pending") return { ...told, outcome: "accepted", reason: null };
+  const outcome = before === "ignored" ? "ignored" : "duplicate";
+  return { ...told, outcome, reason: "this delivery was handled before" };
 }
 
 /** One event per fresh delivery and source; the first one's id stands for the delivery. */
-async function write(
-  db: Db,
-  fresh: readonly Resolved[],
-  again: readonly Resolved[],
-): Promise<Map<string, number>> {
-  const all = [...fresh, ...again];
-  if (all.length === 0) return new Map();
-  const distinct = (ids: readonly string[]) => sql`${sql.param([...new Set(ids)])}::uuid[]`;
-  const waking = all.filter(({ incoming }) => incoming.wakes).flatMap((one) => one.sourceIds);
-  const { rows } = await db.execute<{ id: string; origin: string; deliveryId: string }>(sql`
-    with written as (
+function taking(batch: readonly Incoming[]): SQL {
+  const asked = JSON.stringify(batch.map((one, n) => ({ n, ...one })));
+  return sql`
+    with asked as materialized (
+      select * from jsonb_to_recordset(${asked}::jsonb) as a(
+        n int, origin text, kind text, "deliveryId" text, sources jsonb, project text, "neonBranchId" text,
+        wakes boolean, subject jsonb, ignored text)
+    ),
+    known as (
+      -- One look into the index each, whatever the planner thinks of the table's size.
+      select a.n, found.id, found.outcome from asked a cross join lateral (
+        select min(e.id) as id,
+          case when bool_or(e.outcome = 'pending') then 'pending' else min(e.outcome) end as outcome
+        from branchline.event e
+        where e.origin = a.origin and e.delivery_id = a."deliveryId" and e.delivery_id is not null
+      ) found
+      where found.id is not null
+    ),
+    meant as (
+      select a.n, s.id as source from asked a join branchline.source s on s.removed_at is null and case
+        when a.project is null then a.sources ? s.name else s.block->>'project' = a.project end
+      where a.ignored is null
+    ),
+    pointed as (
+      select a.n, m.source, b.id as branch from asked a
+      join meant m on m.n = a.n
+      join branchline.branch b on b.neon_id = a."neonBranchId" and b.source_id = m.source and b.gone_at is null
+    ),
+    judged as (
+      select a.*, k.id as known, k.outcome as before, case
+        when a.ignored is not null then a.ignored
+        when not exists (select from meant m where m.n = a.n) then
+          case when a.project is null then 'no source is configured for it' else 'no such project is configured' end
+        when a."neonBranchId" is not null and a.kind <> 'branch.created'
+          and not exists (select from pointed p where p.n = a.n) then 'no such branch is known' end as reason
+      from asked a left join known k on k.n = a.n
+    ),
+    written as (
       insert into branchline.event (origin, kind, delivery_id, source_id, branch_id, subject, outcome, reason)
-      select * from jsonb_to_recordset(${JSON.stringify(fresh.flatMap(eventsOf))}::jsonb) as e(
-        origin text, kind text, delivery text, source uuid, branch uuid, subject jsonb, outcome text, reason text)
+      select f.origin, f.kind, f."deliveryId", m.source, p.branch, f.subject,
+        case when f.reason is null then 'pending' else 'ignored' end, f.reason
+      from (select distinct on (origin, "deliveryId") * from judged where known is null
+        order by origin, "deliveryId", n) f
+      left join meant m on m.n = f.n and f.reason is null
+      left join pointed p on p.n = m.n and p.source = m.source
+      order by f.n
       on conflict do nothing
-      returning id, origin, delivery_id as "deliveryId"
+      returning id, origin, delivery_id
     ),
-    sources as (${makingDue("source", distinct(all.flatMap((one) => one.sourceIds)))}),
-    branches as (${makingDue("branch", distinct(all.flatMap((one) => [...one.branchIds.values()])))}),
-    parked as (
-      select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
-      where r.source_id = any(${distinct(waking)}) and b.code = 'target_missing' and b.state <> 'removed'
+    told as (
+      select n, wakes from judged where reason is null and (before is null or before = 'pending')
     ),
-    places as (${makingDue("place", sql`array(select place_id from parked)`, 0, sql`, causes = ${marked(sql`t.causes`)}`)})
-    select * from written order by id desc`);
-  return new Map(rows.map((row) => [keyOf(row), Number(row.id)]));
+    sources as (
+      ${makingDue("source", sql`array(select distinct m.source from meant m join told t on t.n = m.n)`)}
+      returning t.id, ${isFree("locked")} as free
+    ),
+    branches as (
+      ${makingDue("branch", sql`array(select distinct p.branch from pointed p join told t on t.n = p.n)`)}
+      returning t.id, ${isFree("locked")} as free
+    ),
+    places as (
+      ${makingDue(
+        "place",
+        sql`array(
+          select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
+          where b.code = 'target_missing' and b.state <> 'removed'
+            and r.source_id in (select m.source from meant m join told t on t.n = m.n where t.wakes))`,
+        0,
+        sql`, causes = ${marked(sql`t.causes`)}`,
+      )}
+      returning t.id, ${isFree("locked")} as free
+    ),
+    woken as (
+      select bool_or(free) as free from (
+        select free from sources union all select free from branches union all select free from places) made_due
+    )
+    select j.n, j.before, j.reason,
+      coalesce(j.known, (select min(w.id) from written w
+        where w.origin = j.origin and w.delivery_id = j."deliveryId")) as id,
+      coalesce((select free from woken), false) as wakes
+    from judged j`;
 }
-
-const eventsOf = ({ incoming, sourceIds, branchIds, reason }: Resolved): object[] =>
-  (sourceIds.length === 0 ? [null] : sourceIds).map((source) => ({
-    origin: incoming.origin,
-    kind: incoming.kind,
-    delivery: incoming.deliveryId,
-    source,
-    branch: source === null ? null : (branchIds.get(source) ?? null),
-    subject: incoming.subject,
-    outcome: reason === null ? "pending" : "ignored",
-    reason,
-  }));

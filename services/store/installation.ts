@@ -50,14 +50,6 @@ export async function databaseIdentity(db: Db): Promise<string> {
   return [system, rows[0]?.name ?? "", rows[0]?.oid ?? ""].join("/");
 }
 
-/** Whether nothing may be written now, anywhere or at this destination. */
-export async function writesSuspended(db: Db, destinationId: string): Promise<boolean> {
-  const { rows } = await db.execute(sql`
-    select 1 from branchline.installation where suspended_at is not null
-    union all select 1 from branchline.destination where id = ${destinationId} and suspended_at is not null`);
-  return rows.length > 0;
-}
-
 export async function suspendAll(db: Db, why: string): Promise<void> {
   await db.update(installation).set({ suspendedAt: sql`coalesce(suspended_at, now())`, suspendedWhy: why });
 }

@@ -170,29 +170,33 @@ export interface Holding {
   readonly generation: number;
 }
 
-export async function recordName(
-  db: Db,
-  placeId: string,
-  name: string,
-  seen: { fingerprint: string; version: string | null; holds?: Holding | null },
-): Promise<void> {
-  const { fingerprint, version, holds } = seen;
-  await db
-    .update(ledger)
-    .set({
-      fingerprint,
-      version,
-      valueSince: sql`case when ${ledger.fingerprint} is distinct from ${fingerprint}
-        then now() else coalesce(${ledger.valueSince}, now()) end`,
-      ...(holds === undefined
-        ? {}
-        : { loginId: holds?.loginId ?? null, generation: holds?.generation ?? null }),
-      confirmed: true,
-      deleting: false,
-      writtenAt: sql`now()`,
-      claims: sql`'{}'`,
-    })
-    .where(and(eq(ledger.placeId, placeId), eq(ledger.name, name)));
+/** What a name holds for sure: it was written, or found to be so. */
+export interface Held {
+  readonly name: string;
+  readonly fingerprint: string;
+  readonly version: string | null;
+  /** Null: nothing secret. */
+  readonly holds: Holding | null;
+}
+
+/** Settles what was claimed. Names that are not in the ledger any more stay out of it. */
+export async function recordNames(db: Db, placeId: string, names: readonly Held[]): Promise<void> {
+  if (names.length === 0) return;
+  const rows = names.map(({ name, fingerprint, version, holds }) => ({
+    name,
+    fingerprint,
+    version,
+    login_id: holds?.loginId ?? null,
+    generation: holds?.generation ?? null,
+  }));
+  await db.execute(sql`
+    update branchline.ledger l set
+      fingerprint = n.fingerprint, version = n.version, login_id = n.login_id, generation = n.generation,
+      value_since = case when l.fingerprint is distinct from n.fingerprint then now() else coalesce(l.value_since, now()) end,
+      confirmed = true, deleting = false, written_at = now(), claims = '{}'
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as n(name text, fingerprint text, version text, login_id uuid, generation bigint)
+    where l.place_id = ${placeId} and l.name = n.name`);
 }
 
 /** Somebody else changed or took away these names. */
@@ -227,15 +231,6 @@ export async function forgetNames(
   if (names.length === 0) return;
   const owner = bindingId === undefined ? undefined : eq(ledger.bindingId, bindingId);
   await db.delete(ledger).where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names]), owner));
-}
-
-/** The bindings that own names at a place, whether or not they still live there. */
-export async function ownersAt(db: Db, placeId: string): Promise<string[]> {
-  const rows = await db
-    .selectDistinct({ id: ledger.bindingId })
-    .from(ledger)
-    .where(eq(ledger.placeId, placeId));
-  return rows.map((row) => row.id);
 }
 
 /** Hands names over to the successor; what was to be deleted for the old owner no longer is. */

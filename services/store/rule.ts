@@ -1,5 +1,5 @@
 /** What the user wrote: which branches of a source go to which target of a destination. */
-import { and, eq, isNull, sql } from "drizzle-orm";
+import { and, eq, isNull, type SQL, sql } from "drizzle-orm";
 import { index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { Rule } from "../sync/model.ts";
 import { branchline, type Db } from "./db.ts";
@@ -51,12 +51,24 @@ export async function ruleInForce(db: Db, name: string): Promise<RuleRow | undef
   return row;
 }
 
+/** The rules of a branch's source, as `rulesOf`. */
+export async function rulesAround(db: Db, branchId: string): Promise<RuleWithDestination[]> {
+  return await rulesWhere(
+    db,
+    sql`${rule.sourceId} = (select source_id from branchline.branch where id = ${branchId})`,
+  );
+}
+
 /** The rules of a source; those that left the file are marked and keep what they have, until they are pruned. */
 export async function rulesOf(db: Db, sourceId: string): Promise<RuleWithDestination[]> {
+  return await rulesWhere(db, eq(rule.sourceId, sourceId));
+}
+
+async function rulesWhere(db: Db, condition: SQL): Promise<RuleWithDestination[]> {
   return await db
     .select({ rule, destination })
     .from(rule)
     .innerJoin(destination, eq(destination.id, rule.destinationId))
-    .where(and(eq(rule.sourceId, sourceId), isNull(rule.prunedAt)))
+    .where(and(condition, isNull(rule.prunedAt)))
     .orderBy(rule.name);
 }

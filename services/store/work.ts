@@ -61,13 +61,20 @@ export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0, also: SQL = sql
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   return sql`
     with locked as (
-      select id from ${table(kind)} where id = any(${ids}) order by id for no key update
+      select id, queued_until, lease_until from ${table(kind)} where id = any(${ids}) order by id for no key update
     )
     update ${table(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
       revision = t.revision + 1${also}
     from locked where t.id = locked.id`;
 }
+
+/** Whether nobody had one of the `locked` rows of `makingDue` in hand: whoever has it looks again by himself. */
+export const isFree = (rows: string): SQL => {
+  const column = (name: string): SQL => sql.raw(`${rows}.${name}`);
+  const passed = (until: SQL): SQL => sql`(${until} is null or ${until} < now())`;
+  return sql`(${passed(column("queued_until"))} and ${passed(column("lease_until"))})`;
+};
 
 /**
  * Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. Waits
@@ -138,12 +145,12 @@ export interface Release {
 }
 
 /**
- * Gives the lease back. A hint that came in meanwhile keeps the row due at once. False if the lease was
- * lost: the row is then made due, since what we did may have been overtaken.
+ * Gives the lease back. A hint that came in meanwhile keeps the row due at once. Null if the lease was lost, and nothing
+ * was changed; else whether such a hint came in.
  */
-export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<boolean> {
+export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<{ hinted: boolean } | null> {
   const later = end.dueInMs === null ? sql`null` : sql`now() + ${end.dueInMs} * interval '1 ms'`;
-  const result = await db.execute(sql`
+  const { rows } = await db.execute<{ hinted: boolean }>(sql`
     update ${table(lease.kind)} set
       lease_until = null,
       queued_until = null,
@@ -153,10 +160,9 @@ export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<
       code = ${end.reason?.code ?? null},
       cause = ${end.reason?.cause ?? null},
       next = ${end.reason?.next ?? null}
-    where id = ${lease.id} and epoch = ${lease.epoch}`);
-  if (result.rowCount === 1) return true;
-  await markDue(db, lease.kind, [lease.id]);
-  return false;
+    where id = ${lease.id} and epoch = ${lease.epoch}
+    returning revision <> ${lease.revision} as hinted`);
+  return rows[0] ?? null;
 }
 
 /** Locks the row for the rest of the transaction; false if the lease is no longer ours. */

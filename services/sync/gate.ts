@@ -7,6 +7,11 @@ export interface Production {
   readonly isProtected: boolean;
 }
 
+/** One that can be asked now what it accepts. */
+export interface AskedProduction extends Production {
+  readonly neonId: string;
+}
+
 export interface GateInput {
   readonly rule: Pick<Rule, "productionReason" | "inheritedPassword">;
   readonly branch: Production;
@@ -22,6 +27,17 @@ export interface GateResult {
   readonly refusal: Reason | null;
   /** What should be known although it may go there; null: nothing. */
   readonly warning: string | null;
+}
+
+/** Whether a password that such a branch accepts keeps a bundle back: then somebody has to ask the branch. */
+export function keepsBack(
+  { rule, branch, exposure }: Pick<GateInput, "rule" | "branch" | "exposure">,
+  other: Pick<Production, "isProtected">,
+): boolean {
+  if (exposure === "production" || rule.productionReason !== null) return false;
+  // Those are refused for what they are.
+  if (branch.isDefault || branch.isProtected) return false;
+  return other.isProtected || rule.inheritedPassword === "refuse";
 }
 
 const CURE =
@@ -41,7 +57,8 @@ export function gate({ rule, branch, exposure, inherited, unread }: GateInput): 
       `Leave the branch out of the rule, or say why in the rule's productionReason.`,
     );
   }
-  const unknown = unread.find((other) => other.isProtected || rule.inheritedPassword === "refuse");
+  const keeps = (other: Production): boolean => keepsBack({ rule, branch, exposure }, other);
+  const unknown = unread.find(keeps);
   if (unknown !== undefined) {
     const cause = `the passwords of "${unknown.branch}" are not known yet, and must not be the same here`;
     return {
@@ -52,7 +69,7 @@ export function gate({ rule, branch, exposure, inherited, unread }: GateInput): 
   const worst = inherited.find((other) => other.isProtected) ?? inherited[0];
   if (worst === undefined) return { refusal: null, warning: null };
   const cause = `role "${worst.role}" has the same password here and on "${worst.branch}", which production uses`;
-  if (worst.isProtected || rule.inheritedPassword === "refuse") return refuse(cause, `To go on, ${CURE}.`);
+  if (keeps(worst)) return refuse(cause, `To go on, ${CURE}.`);
   return { refusal: null, warning: `${cause}: ${CURE}` };
 }
 

@@ -119,6 +119,43 @@ export function bookTurns(
   return { turns, books: after };
 }
 
+/** Turns in advance that one process takes at most, and for how long they are its own. */
+const MOST_SPARE = 8;
+const SPARE_MS = 500;
+/** Turns that nobody uses are lost until their window has passed: of one that takes longer than this few are taken. */
+const SHORT_WINDOW_MS = 90_000;
+const CALLS_PER_SPARE = 1_250;
+
+/**
+ * Turns in advance for more calls of the same kind, which may be made without asking until `forMs` have passed. They are
+ * booked for that last moment, so no window holds more than it may whenever they are used. Null: none, since an account
+ * that is half used up is shared out call by call.
+ */
+export function bookSpare(
+  books: Books,
+  shares: readonly Share[],
+  now: number,
+): { readonly calls: number; readonly forMs: number; readonly books: Books } | null {
+  if (shares.some(({ cost }) => cost === 0)) return null;
+  const calls = Math.min(...shares.map((share) => roomIn(books[share.limit], share, now)));
+  if (calls < 1) return null;
+  const forMs = Math.min(SPARE_MS, ...shares.map(({ windowMs }) => windowMs / 2));
+  const booked = shares.map((share) => [
+    share.limit,
+    enter(books[share.limit], { ...share, cost: share.cost * calls }, now + forMs, now),
+  ]);
+  return { calls, forMs, books: { ...books, ...Object.fromEntries(booked) } };
+}
+
+/** Turns in advance until half of the window is used up. */
+function roomIn(book: Book | undefined, { calls, windowMs, cost }: Share, now: number): number {
+  const { log = [], heldUntil = 0 } = book ?? {};
+  if (heldUntil > now) return 0;
+  const used = log.reduce((sum, [at, n]) => (at + windowMs > now ? sum + n : sum), 0);
+  const most = windowMs <= SHORT_WINDOW_MS ? MOST_SPARE : Math.floor(calls / CALLS_PER_SPARE);
+  return Math.min(most, Math.floor((calls / 2 - used) / cost));
+}
+
 /** Nobody makes calls under these limits before `until`. A later moment that was asked for before stands. */
 export function hold(books: Books, limits: readonly string[], until: number): Books {
   const held = limits.map((limit) => {

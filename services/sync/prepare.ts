@@ -1,13 +1,14 @@
 /** The first half of a push, for each binding by itself: read, render, gate, prove. */
 import { asSyncError, SyncError } from "./errors.ts";
-import { gate } from "./gate.ts";
-import { loginFingerprint, material } from "./material.ts";
+import { type GateInput, gate, keepsBack } from "./gate.ts";
+import { loginFingerprint, material, passwordFingerprint } from "./material.ts";
 import type { LoginMaterial } from "./model.ts";
 import type { Wish } from "./plan.ts";
 import type { BranchReading } from "./ports.ts";
 import type { BindingOutcome, PushBinding, PushInput, ReadPorts } from "./push.ts";
 import { agrees } from "./reconcile.ts";
 import { render } from "./render.ts";
+import type { Secret } from "./secret.ts";
 import { onReplica, replicasNamed } from "./variables.ts";
 
 /** A binding that may be planned: its values rendered, passed and proven. */
@@ -54,7 +55,7 @@ export async function prepare(
         ports.step?.("render");
         const variables = render(binding.rule, logins, input.traits, ports.fingerprint);
         ports.step?.("gate");
-        const passed = pass(binding);
+        const passed = pass(binding, [...binding.inherited, ...(await acceptedNow(binding, logins, ports))]);
         await prove(binding, logins, ports);
         return { binding, wish: wishOf(input, binding, variables), warning: passed };
       } catch (thrown) {
@@ -83,14 +84,45 @@ const wishOf = (input: PushInput, binding: PushBinding, variables: Wish["variabl
   moved: binding.leaving === "moved",
 });
 
-function pass(binding: PushBinding): string | null {
-  const { rule, exposure, inherited, unread, branch } = binding;
+const branchOf = ({ branch: { name, isDefault, isProtected } }: PushBinding): GateInput["branch"] => ({
+  branch: name,
+  isDefault,
+  isProtected,
+});
+
+/**
+ * Who in production accepts these passwords at this moment. Asked after they were read: what production got since we
+ * last looked at it may be just what this branch got as well.
+ */
+async function acceptedNow(
+  binding: PushBinding,
+  logins: ReadonlyMap<string, LoginMaterial>,
+  ports: ReadPorts,
+): Promise<GateInput["inherited"]> {
+  const { rule, exposure } = binding;
+  const source = ports.source(binding.sourceId);
+  const roles = [...new Set([...logins.values()].map(({ role }) => role))];
+  const mine = new Set([...logins.values()].map((login) => passwordFingerprint(ports.fingerprint, login)));
+  const asked = binding.production.filter((other) =>
+    keepsBack({ rule, exposure, branch: branchOf(binding) }, other),
+  );
+  const accepted = asked.map(async ({ neonId, branch, isDefault, isProtected }) => {
+    const passwords = (await source.read(neonId, roles))?.passwords ?? new Map<string, Secret>();
+    return [...passwords]
+      .filter(([role, password]) => mine.has(passwordFingerprint(ports.fingerprint, { role, password })))
+      .map(([role]) => ({ branch, role, isDefault, isProtected }));
+  });
+  return (await Promise.all(accepted)).flat();
+}
+
+function pass(binding: PushBinding, inherited: GateInput["inherited"]): string | null {
+  const { rule, exposure, unread } = binding;
   const { refusal: reason, warning } = gate({
     rule,
     exposure,
     inherited,
     unread,
-    branch: { branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected },
+    branch: branchOf(binding),
   });
   if (reason !== null) throw new SyncError(reason.code, reason.cause, { next: reason.next });
   return warning;

@@ -9,7 +9,7 @@
 import type { Drift } from "./drift.ts";
 import { asSyncError, SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
-import type { GateInput } from "./gate.ts";
+import type { AskedProduction, GateInput } from "./gate.ts";
 import { isDue, look, onlyReported } from "./look.ts";
 import type { Adoption, LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -59,6 +59,8 @@ export interface PushBinding {
   };
   readonly inherited: GateInput["inherited"];
   readonly unread: GateInput["unread"];
+  /** Default and protected branches that are asked now whether they accept one of its passwords. */
+  readonly production: readonly AskedProduction[];
   readonly logins: readonly PushLogin[];
 }
 

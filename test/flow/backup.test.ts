@@ -7,7 +7,7 @@ import { createLogger } from "../../services/log.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { verifyAudit } from "../../services/store/audit.ts";
 import { type Database, openDatabase } from "../../services/store/db.ts";
-import { resumeAll, writesSuspended } from "../../services/store/installation.ts";
+import { installationRow, resumeAll } from "../../services/store/installation.ts";
 import { DEFAULT_SETTINGS } from "../../workers/runtime.ts";
 import { setup } from "../../workers/setup.ts";
 import { ruleOf } from "../support/app.ts";
@@ -139,12 +139,13 @@ describe("backup and restore", () => {
       const { installation, fingerprint } = await setup({ ...options, masterKey: MASTER_KEY });
       expect(installation).toBe(hand.runtime.installation);
       expect(fingerprint("value", "x")).toBe(hand.runtime.fingerprint("value", "x"));
-      const [destination] = await hand.rows<{ id: string }>("select id from branchline.destination");
-      expect(await writesSuspended(database.db, destination?.id ?? "")).toBe(true);
+      const suspended = async (): Promise<boolean> =>
+        (await installationRow(database.db)).suspendedAt !== null;
+      expect(await suspended()).toBe(true);
       await resumeAll(database.db);
-      expect(await writesSuspended(database.db, destination?.id ?? "")).toBe(false);
+      expect(await suspended()).toBe(false);
       await setup({ ...options, masterKey: MASTER_KEY });
-      expect(await writesSuspended(database.db, destination?.id ?? "")).toBe(false);
+      expect(await suspended()).toBe(false);
     });
   });
 });

@@ -502,6 +502,30 @@ describe("P8 no production in preview", () => {
     await hand.drainUntil("the refusal", async () => (await hand.binding("preview/x")).state === "parked");
     await refused(hand, "preview/x");
   });
+  test.each([
+    ["a default branch, where the rule refuses", false],
+    ["a protected branch, whatever the rule says", true],
+  ])("nor with one that %s got by SQL since it was last read", async (_, isProtected) => {
+    const project = new MemoryProject("p1");
+    const hand = await byHand({
+      projects: [project],
+      rules: [ruleOf({ name: "web", ...(isProtected ? {} : { inheritedPassword: "refuse" }) })],
+    });
+    const production = isProtected ? project.addBranch("release", { protected: true }) : project.mainId;
+    const preview = project.addBranch("preview/x");
+    project.changePasswordBySql(preview, "app_owner", "its-own");
+    await hand.look();
+    const before = await valuesOf(hand, "preview/x");
+    expect(JSON.stringify(before)).toContain("its-own");
+    // As a restore would do it. Only the preview is looked at.
+    for (const id of [production, preview]) project.changePasswordBySql(id, "app_owner", "taken-over");
+    await hand.rows(
+      "update branchline.branch set due_at = now(), revision = revision + 1 where name = 'preview/x'",
+    );
+    await hurry(hand, "preview/x");
+    expect(await valuesOf(hand, "preview/x")).toEqual(before);
+    expect(await hand.binding("preview/x")).toMatchObject({ state: "parked", code: "policy" });
+  });
 });
 
 describe("P9 bundle", () => {

@@ -68,8 +68,11 @@ export interface SourceAdapter<Block = unknown> {
 export interface Source {
   /** Credential works and belongs to what the configuration names. */
   check(): Promise<void>;
-  /** At rest one call. `cursor` null: first look, `everything` is true. */
-  moved(cursor: string | null): Promise<Moved>;
+  /**
+   * At rest one call. `cursor` null: first look, `everything` is true. `listed`: what `branches()` has just answered, so
+   * that nothing of it is asked again.
+   */
+  moved(cursor: string | null, listed?: readonly SourceBranch[]): Promise<Moved>;
   /** All branches with their endpoints. Throws rather than answer with a part. */
   branches(): Promise<readonly SourceBranch[]>;
   /** Null only on a definite "does not exist" for this branch in a project that answers. */

@@ -92,8 +92,11 @@ function ruleOf({ adoptAll, noProof }: Job["sim"]["switches"], name: string): Ru
 }
 
 /** Of the default branch: whether it accepts one of these passwords, or nobody knows. The broken variant does not ask. */
-function production({ sim, lease }: Job, binding: BindingRow): Pick<PushBinding, "inherited" | "unread"> {
-  if (sim.switches.noGate) return { inherited: [], unread: [] };
+function production(
+  { sim, lease }: Job,
+  binding: BindingRow,
+): Pick<PushBinding, "inherited" | "unread" | "production"> {
+  if (sim.switches.noGate) return { inherited: [], unread: [], production: [] };
   const mine = sim.state.logins.filter(({ id }) => Object.values(binding.logins).includes(id));
   const others = sim.state.branches.filter((row) => row.production && row.goneAt === null);
   const named = ({ name }: BranchRow) => ({ branch: name, role: ROLE, isDefault: true, isProtected: true });
@@ -102,5 +105,8 @@ function production({ sim, lease }: Job, binding: BindingRow): Pick<PushBinding,
   return {
     inherited: others.filter((row) => mine.some((login) => login.password === row.password)).map(named),
     unread: others.filter(isUnread).map(named),
+    production: others
+      .filter(({ id }) => id !== binding.branch.id)
+      .map((row) => ({ ...named(row), neonId: row.neonId })),
   };
 }

@@ -7,9 +7,12 @@ function rowsOf() {
   const due = new Map<JobKind, string[]>();
   const looks: number[] = [];
   const rows: DueRows = {
-    look: async () => {
+    take: async () => {
       looks.push(Date.now());
-      return { kinds: [...due.keys()], nextInMs: null };
+      const watches = due.get("watch");
+      due.delete("watch");
+      const claimed = new Map<JobKind, string[]>(watches === undefined ? [] : [["watch", watches]]);
+      return { claimed, kinds: [...due.keys()], nextInMs: null };
     },
     claim: async (kind) => {
       const ids = due.get(kind) ?? [];
@@ -44,8 +47,8 @@ describe("the dispatcher", () => {
     dispatcher.kick();
     await vi.advanceTimersByTimeAsync(10);
     expect(jobs).toEqual([
-      ["push", ["a", "b"]],
       ["watch", ["c"]],
+      ["push", ["a", "b"]],
     ]);
     await dispatcher.stop();
   });

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { createNeonClient } from "../../../../services/sources/neon-client.ts";
-import { movedSince } from "../../../../services/sources/neon-watch.ts";
+import { movedSince, outline } from "../../../../services/sources/neon-watch.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
 import { API, endpointJson, stubNeon } from "./stub-neon.ts";
 
@@ -60,9 +60,9 @@ class Project {
   }
 
   /** Looks from `cursor`: what moved, and how many requests it took. */
-  async look(cursor: string | null) {
+  async look(cursor: string | null, listed: string | null = null) {
     const before = this.neon.requests.length;
-    const moved = await movedSince(this.client, cursor);
+    const moved = await movedSince(this.client, cursor, listed);
     const branches = [...moved.branchIds].sort((a, b) => a.localeCompare(b));
     return { ...moved, branches, calls: this.neon.requests.length - before };
   }
@@ -244,5 +244,35 @@ describe("movedSince() on computes", () => {
     };
     const look = await project.look(cursor);
     expect(look.branches).toContain("br-a");
+  });
+
+  /** The endpoints as a list of branches would have shown them at this moment. */
+  const listedIn = async (project: Project) => outline((await project.client.endpoints()).endpoints);
+
+  it("takes them from a list that was just read, and asks for nothing else", async () => {
+    const { project, cursor } = await watched();
+    project.add("s1", 1, compute);
+    project.endpoints.pop();
+    const moved = await project.look(cursor, await listedIn(project));
+    expect(moved).toMatchObject({ branches: ["br-a"], calls: 1 });
+    expect((await project.look(moved.cursor)).branches).toEqual([]);
+  });
+
+  it("judges at the next look what came after the list", async () => {
+    const { project, cursor } = await watched();
+    const before = await listedIn(project);
+    project.add("s1", 1, compute);
+    project.endpoints.pop();
+    const unsure = await project.look(cursor, before);
+    expect(unsure.branches).toEqual([]);
+    const sure = await project.look(unsure.cursor);
+    expect(sure.branches).toEqual(["br-a"]);
+    expect((await project.look(sure.cursor)).branches).toEqual([]);
+  });
+
+  it("asks for the endpoints of computes that only woke, and for the operations no second time", async () => {
+    const { project, cursor } = await watched();
+    project.add("s1", 1, compute);
+    expect(await project.look(cursor)).toMatchObject({ branches: [], calls: 2 });
   });
 });

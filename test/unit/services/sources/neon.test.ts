@@ -110,10 +110,10 @@ describe("branches()", () => {
       expect((await source.branches()).map(({ id }) => id)).toEqual(["br-a", "br-b", "br-c", "br-d"]);
       expect(paths()).toEqual([
         "/projects/p/branches",
-        "/projects/p/branches @1",
-        "/projects/p/branches @2",
         "/projects/p/branches/count",
         "/projects/p/endpoints",
+        "/projects/p/branches @1",
+        "/projects/p/branches @2",
       ]);
     }
   });

@@ -56,6 +56,12 @@ const booked = async (): Promise<Books> => {
   ) ?? { rows: [] });
   return rows[0]?.books ?? {};
 };
+const revision = async (): Promise<string | undefined> => {
+  const { rows } = await (processes[0]?.database.db.execute<{ revision: string }>(
+    sql`select revision from branchline.allowance`,
+  ) ?? { rows: [] });
+  return rows[0]?.revision;
+};
 const elapsed = async (work: () => Promise<unknown>): Promise<number> => {
   const from = performance.now();
   await work();
@@ -102,6 +108,27 @@ describe("admit()", () => {
     }
     stop.abort();
     await Promise.all(crowd);
+  });
+
+  test("asks once for a few calls that come after each other, and leaves others no less than they are allowed", async () => {
+    const limits = account({ calls: 40, perMs: 1_000 });
+    const one = open(limits, 0);
+    await one.admit(GET);
+    const after = await revision();
+    for (let i = 0; i < 8; i += 1) await one.admit(GET);
+    expect(await revision()).toBe(after);
+    await one.admit(GET);
+    expect(await revision()).not.toBe(after);
+    const log = (await booked())["minute"]?.log ?? [];
+    expect(log.reduce((sum, [, n]) => sum + n, 0)).toBeLessThanOrEqual(20);
+  });
+
+  test("gives up its turns in advance when the vendor asks to stop", async () => {
+    const limits = account({ calls: 40, perMs: 1_000 });
+    const one = open(limits, 0);
+    await one.admit(GET);
+    await one.onAnswer(GET, answer(429, { "retry-after": "40" }));
+    await expect(open(limits, 0).admit(GET)).rejects.toMatchObject({ code: "rate_limited" });
   });
 
   test("waits without a connection", async () => {

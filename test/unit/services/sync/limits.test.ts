@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import {
   type Asking,
   type Books,
+  bookSpare,
   bookTurns,
   hold,
   type Limit,
@@ -122,6 +123,38 @@ describe("hold()", () => {
     const { books } = bookTurns({}, times(3, asking([share()])), NOON);
     const held = hold(books, ["minute"], NOON + 1_000);
     expect(bookTurns(held, [asking([share()])], NOON).turns).toEqual([{ waitMs: 60_000, booked: true }]);
+  });
+});
+
+describe("bookSpare()", () => {
+  const shares = [
+    share({ limit: "minute", calls: 700, windowMs: 60_250, slotMs: 1_883 }),
+    share({ limit: "second", calls: 40, windowMs: 1_125, slotMs: 36 }),
+  ];
+
+  test("books a few turns for the last moment at which they may be used", () => {
+    const spare = bookSpare({}, shares, NOON);
+    expect(spare).toMatchObject({ calls: 8, forMs: 500 });
+    for (const { limit, slotMs } of shares) {
+      const [[at, calls] = [0, 0]] = spare?.books[limit]?.log ?? [];
+      expect(calls).toBe(8);
+      expect(at).toBeGreaterThanOrEqual(NOON + 500);
+      expect(at).toBeLessThan(NOON + 500 + slotMs);
+    }
+  });
+
+  test("leaves an account alone that is half used up", () => {
+    const { books } = bookTurns({}, times(15, asking(shares)), NOON);
+    expect(bookSpare(books, shares, NOON)?.calls).toBe(5);
+    const { books: half } = bookTurns(books, times(5, asking(shares)), NOON);
+    expect(bookSpare(half, shares, NOON)).toBeNull();
+  });
+
+  test("books none where a vendor has asked to stop, and few that would be lost for an hour", () => {
+    expect(bookSpare(hold({}, ["second"], NOON + 1), shares, NOON)).toBeNull();
+    expect(bookSpare({}, [share({ calls: 5_000, windowMs: HOUR })], NOON)?.calls).toBe(4);
+    expect(bookSpare({}, [share({ calls: 1_000, windowMs: HOUR })], NOON)).toBeNull();
+    expect(bookSpare({}, [share({ calls: 1, windowMs: 1_000 })], NOON)).toBeNull();
   });
 });
 

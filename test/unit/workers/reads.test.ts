@@ -1,0 +1,83 @@
+import { describe, expect, test } from "vitest";
+import type { SourceRow } from "../../../services/store/source.ts";
+import type { BranchReading, Io, Source } from "../../../services/sync/ports.ts";
+import { openShared } from "../../../workers/reads.ts";
+import type { Runtime } from "../../../workers/runtime.ts";
+import { until } from "../../support/until.ts";
+
+/** A gate that calls wait at for their turn, and reads that end when they are told to. */
+function neon({ limited }: { limited: boolean }) {
+  const turns: (() => void)[] = [];
+  const reads: { readonly roles: readonly string[]; readonly end: () => void }[] = [];
+  const nowhere = {
+    vendor: "neon",
+    operation: "GET /nothing",
+    method: "GET",
+    url: "http://127.0.0.1:1/",
+  } as const;
+  const open = (io: Io): Pick<Source, "read"> => ({
+    read: async (_, roles) => {
+      await new Promise<void>((resolve) => {
+        if (!limited) reads.push({ roles, end: resolve });
+        else {
+          void io.fetch(nowhere).catch(() => reads.push({ roles, end: resolve }));
+        }
+      });
+      return { passwords: new Map() } as unknown as BranchReading;
+    },
+  });
+  const runtime = {
+    sources: new Map([
+      [
+        "neon",
+        {
+          ...(limited ? { limits: () => ({ account: "a", limits: [] }) } : {}),
+          open: (_block: unknown, _resolve: unknown, io: Io) => open(io),
+        },
+      ],
+    ]),
+    allowance: {
+      open: () => ({
+        admit: () => new Promise<void>((resolve) => turns.push(resolve)),
+        onAnswer: async () => undefined,
+      }),
+    },
+    settings: { windowTimes: 1 },
+    metrics: { called: () => undefined },
+    fingerprint: () => "x",
+    resolve: () => undefined,
+  } as unknown as Runtime;
+  const row = { id: "source", kind: "neon", block: { privateNetwork: true } } as unknown as SourceRow;
+  const reader = (role: string) =>
+    openShared(runtime, row, new AbortController().signal).read("br-a", [role]);
+  return { turns, reads, reader };
+}
+
+describe("a shared read", () => {
+  test("is joined until its first call leaves, however long that waits for its turn", async () => {
+    const { turns, reads, reader } = neon({ limited: true });
+    const first = reader("app");
+    await until(() => turns.length === 1);
+    const second = reader("owner");
+    turns[0]?.();
+    await until(() => reads.length === 1);
+    const late = reader("app");
+    await until(() => turns.length === 2);
+    turns[1]?.();
+    await until(() => reads.length === 2);
+    for (const { end } of reads) end();
+    await Promise.all([first, second, late]);
+    expect(reads.map(({ roles }) => roles)).toEqual([["app", "owner"], ["app"]]);
+  });
+
+  test("has started at once where no call waits", async () => {
+    const { reads, reader } = neon({ limited: false });
+    const together = [reader("app"), reader("owner")];
+    await until(() => reads.length === 1);
+    const late = reader("app");
+    await until(() => reads.length === 2);
+    for (const { end } of reads) end();
+    await Promise.all([...together, late]);
+    expect(reads.map(({ roles }) => roles)).toEqual([["app", "owner"], ["app"]]);
+  });
+});
