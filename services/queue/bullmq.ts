@@ -40,6 +40,21 @@ const FORGET = { removeOnComplete: true, removeOnFail: true, attempts: 1 };
 
 const queueName = (kind: JobKind): string => `branchline-${kind}`;
 
+/** BullMQ makes two temporary tables for each bulk, which takes longer than a few jobs one by one. */
+const FEW = 4;
+
+/** What both kinds of queue take. */
+interface Taking {
+  add(name: string, data: unknown): Promise<unknown>;
+  addBulk(jobs: { name: string; data: unknown }[]): Promise<unknown>;
+}
+
+async function add(queue: Taking | undefined, kind: JobKind, ids: readonly string[]): Promise<void> {
+  const jobs = ids.map((id) => ({ name: kind, data: jobPayload.parse({ id }) }));
+  if (jobs.length > FEW) await queue?.addBulk(jobs);
+  else await Promise.all(jobs.map(async ({ name, data }) => await queue?.add(name, data)));
+}
+
 export function openQueues(connection: QueueConnection, onError: (error: Error) => void): JobQueues {
   const link = connect(connection);
   const queues = new Map(
@@ -57,8 +72,7 @@ export function openQueues(connection: QueueConnection, onError: (error: Error) 
   closed.catch(() => undefined);
   return {
     enqueue: async (kind, ids) => {
-      const jobs = ids.map((id) => ({ name: kind, data: jobPayload.parse({ id }) }));
-      await Promise.race([queues.get(kind)?.addBulk(jobs), closed]);
+      await Promise.race([add(queues.get(kind), kind, ids), closed]);
     },
     ready: async () => await link.ready([...queues.values()]),
     close: async () => {

@@ -38,11 +38,13 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
     max,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
-    idleTimeoutMillis: 30_000,
+    // A new connection knows no statement yet, so a quiet service keeps its few.
+    idleTimeoutMillis: 600_000,
     query_timeout: 15_000,
     statement_timeout: 14_000,
     application_name: "branchline",
-    options: `-c search_path=bullmq,public${durable ? "" : " -c synchronous_commit=off"}`,
+    // A plan is made once per connection: to plan anew for each value costs more than any of ours takes.
+    options: `-c search_path=bullmq,public -c plan_cache_mode=force_generic_plan${durable ? "" : " -c synchronous_commit=off"}`,
   });
   // A client that loses its server would otherwise end the process: an idle one by the pool's error, one that
   // somebody holds (a transaction between two statements, a listener) by its own. Its next query tells the holder.
