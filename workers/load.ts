@@ -22,6 +22,8 @@ export interface Loaded {
   /** By id; those that live here and those that have moved away and left names behind. */
   readonly bindings: ReadonlyMap<string, BindingWithAll>;
   readonly input: PushInput;
+  /** Roles that some rule reads of a branch, by Neon's id: who reads one of them reads all, and shares with the others. */
+  readonly roles: ReadonlyMap<string, readonly string[]>;
   /** Some branches are held for so long: what is theirs is left out, and waits. 0: none. */
   readonly heldMs: number;
 }
@@ -57,6 +59,7 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
     destination,
     adapter,
     heldMs,
+    roles: rolesOf(all, logins, production),
     bindings: new Map(here.map((entry) => [entry.binding.id, entry])),
     input: {
       installation: runtime.installation,
@@ -69,6 +72,24 @@ export async function loadPush(runtime: Runtime, id: string, lease: Lease): Prom
       force: settles && !adapter.traits.compareAndSet,
     },
   };
+}
+
+function rolesOf(
+  all: readonly BindingWithAll[],
+  logins: readonly LoginRow[],
+  production: readonly Production[],
+): ReadonlyMap<string, readonly string[]> {
+  const ids = new Map(all.map(({ branch }) => [branch.id, branch.neonId]));
+  const named = [
+    ...logins.map(({ branchId, role }) => [ids.get(branchId), role] as const),
+    ...production.map(({ neonId, role }) => [neonId, role] as const),
+  ];
+  const roles = new Map<string, readonly string[]>();
+  for (const [neonId, role] of named) {
+    if (neonId === undefined || role === null) continue;
+    roles.set(neonId, [...new Set([...(roles.get(neonId) ?? []), role])].sort());
+  }
+  return roles;
 }
 
 const heldFor = ({ heldUntil }: BindingWithAll["branch"], now: Date): number =>

@@ -46,7 +46,18 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
   const { row, destination, adapter, input } = loaded;
   const trace = startTrace(row.key, onStep);
   const counted: Counted = { calls: 0 };
-  const context = { runtime, row, work, destination, adapter, loaded: loaded.bindings, trace, counted };
+  const { roles } = loaded;
+  const context = {
+    runtime,
+    row,
+    work,
+    destination,
+    adapter,
+    loaded: loaded.bindings,
+    roles,
+    trace,
+    counted,
+  };
   try {
     const ports = openPorts(context);
     const outcome = await push(input, ports);
@@ -99,7 +110,7 @@ function openPorts(context: PushContext): PushPorts {
     check: async () => await proveAccount(runtime, context.destination, () => destination.check(row.target)),
     fingerprint: runtime.fingerprint,
     source: (id) => {
-      const opened = sources.get(id) ?? openShared(runtime, sourceRow(id), work.signal);
+      const opened = sources.get(id) ?? openShared(runtime, sourceRow(id), work.signal, context.roles);
       sources.set(id, opened);
       return opened;
     },

@@ -12,8 +12,9 @@ import { openSource, type Runtime } from "./runtime.ts";
 const GATHER_MS = 5;
 
 interface Gathering {
-  /** Grows until the first call leaves; passwords are asked for after that. */
-  readonly roles: string[];
+  readonly roles: Set<string>;
+  /** Its calls wait for their turn: who joins now gets what is asked for already. */
+  begun: boolean;
   readonly reading: Promise<BranchReading | null>;
   /** Those who still want it. When the last one gives up, so does the read. */
   waiting: number;
@@ -22,8 +23,16 @@ interface Gathering {
 
 const gatherings = new WeakMap<Runtime, Map<string, Gathering>>();
 
-/** The source, with reads that are shared within this process. `signal` ends only this caller's waiting. */
-export function openShared(runtime: Runtime, row: SourceRow, signal: AbortSignal): Source {
+/**
+ * The source, with reads that are shared within this process. `signal` ends only this caller's waiting. `always`: roles
+ * that are read of a branch whoever asks, by its id, so that others may share what one reads.
+ */
+export function openShared(
+  runtime: Runtime,
+  row: SourceRow,
+  signal: AbortSignal,
+  always: ReadonlyMap<string, readonly string[]> = new Map(),
+): Source {
   const own = openSource(runtime, row, signal);
   return {
     check: () => own.check(),
@@ -31,7 +40,7 @@ export function openShared(runtime: Runtime, row: SourceRow, signal: AbortSignal
     branches: () => own.branches(),
     branch: (id) => own.branch(id),
     read: async (id, roles) => {
-      const joined = join(runtime, row, id, roles);
+      const joined = join(runtime, row, id, [...new Set([...roles, ...(always.get(id) ?? [])])]);
       joined.waiting += 1;
       try {
         return await orAbort(joined.reading, signal);
@@ -48,14 +57,17 @@ function join(runtime: Runtime, row: SourceRow, id: string, roles: readonly stri
   gatherings.set(runtime, open);
   const key = `${row.id}/${id}`;
   const there = open.get(key);
-  const joined =
-    there === undefined || there.abandoned.signal.aborted
-      ? gather(runtime, row, id, (mine) => {
-          if (open.get(key)?.roles === mine) open.delete(key);
-        })
-      : there;
+  const serves =
+    there !== undefined &&
+    !there.abandoned.signal.aborted &&
+    (!there.begun || roles.every((role) => there.roles.has(role)));
+  const joined = serves
+    ? there
+    : gather(runtime, row, id, (mine) => {
+        if (open.get(key) === mine) open.delete(key);
+      });
   open.set(key, joined);
-  joined.roles.push(...roles.filter((role) => !joined.roles.includes(role)));
+  for (const role of roles) joined.roles.add(role);
   return joined;
 }
 
@@ -63,28 +75,29 @@ function gather(
   runtime: Runtime,
   row: SourceRow,
   id: string,
-  close: (roles: readonly string[]) => void,
+  close: (gathering: Gathering) => void,
 ): Gathering {
-  const roles: string[] = [];
-  const onTurn = (): void => close(roles);
   // Nobody's own signal: the first who joined may give up while the others still wait. And no deadline, for a
   // read may have to wait for its turn at Neon for longer than any: given up in the middle, it would only have
   // used up what the next one has to wait for.
   const abandoned = new AbortController();
+  const roles = new Set<string>();
   const start = async (): Promise<BranchReading | null> => {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+    gathering.begun = true;
     // Whose calls wait for no turn has started already.
-    if (runtime.sources.get(row.kind)?.limits === undefined) onTurn();
+    if (runtime.sources.get(row.kind)?.limits === undefined) close(gathering);
+    const onTurn = (): void => close(gathering);
     try {
-      return await openSource(runtime, row, abandoned.signal, { onTurn }).read(id, roles);
+      return await openSource(runtime, row, abandoned.signal, { onTurn }).read(id, [...roles]);
     } finally {
-      onTurn();
+      close(gathering);
     }
   };
-  const reading = start();
+  const gathering: Gathering = { roles, begun: false, reading: start(), waiting: 0, abandoned };
   // Told to those who wait for it; there may be nobody left.
-  reading.catch(() => undefined);
-  return { roles, reading, waiting: 0, abandoned };
+  gathering.reading.catch(() => undefined);
+  return gathering;
 }
 
 async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

@@ -33,6 +33,8 @@ export interface PushContext {
   readonly destination: DestinationRow;
   readonly adapter: DestinationAdapter;
   readonly loaded: ReadonlyMap<string, BindingWithAll>;
+  /** See `Loaded`. */
+  readonly roles: ReadonlyMap<string, readonly string[]>;
   readonly trace: Trace;
   readonly counted: Counted;
 }

@@ -15,7 +15,7 @@ import { appAuth, type GitHubAuth, tokenAuth } from "./github-auth.ts";
 import { type GitHubCall, GitHubClient } from "./github-client.ts";
 import { githubError } from "./github-errors.ts";
 import { type GitHubItem, GitHubShelf } from "./github-shelf.ts";
-import { type GitHubBlock, type GitHubTarget, githubRoom } from "./github-target.ts";
+import { type GitHubBlock, type GitHubTarget, githubPlace, githubRoom } from "./github-target.ts";
 import { GitHubWriter } from "./github-writer.ts";
 
 const repository = z.object({ id: z.number() });
@@ -26,6 +26,8 @@ export class GitHubDestination implements Destination<GitHubTarget> {
   readonly #io: Io;
   /** Visibility of organization secrets as they were observed, to be sent again with every write. */
   readonly #visibility = new WeakMap<ObservedName, string>();
+  /** Places whose environment was not there when they were observed. */
+  readonly #missing = new Set<string>();
 
   constructor(block: GitHubBlock, credential: ResolveCredential, io: Io) {
     this.#block = block;
@@ -71,6 +73,7 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       target,
       visibility: this.#visibility,
       createEnvironment: () => this.#createEnvironment(client, target),
+      environmentIsMissing: this.#missing.has(githubPlace(target)),
     });
     return await writer.apply(changes);
   }
@@ -85,8 +88,12 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       const missing = thrown instanceof SyncError && thrown.code === "target_missing";
       if (!missing || target.environment === null || !target.createEnvironment) throw thrown;
       // Absent only if the repository is there and says that it has no such environment.
-      if (await this.#hasEnvironment(client, target.environment)) throw thrown;
-      await client.json(REPOSITORY, repository);
+      const [there] = await Promise.all([
+        this.#hasEnvironment(client, target.environment),
+        client.json(REPOSITORY, repository),
+      ]);
+      if (there) throw thrown;
+      this.#missing.add(githubPlace(target));
       return { items: [], complete: true };
     }
   }

@@ -18,6 +18,8 @@ export interface GitHubWriterOptions {
   readonly visibility: WeakMap<ObservedName, string>;
   /** Creates the environment if it is missing and may be created; false if there is nothing to do. */
   readonly createEnvironment: () => Promise<boolean>;
+  /** It was not there when the place was looked at. */
+  readonly environmentIsMissing: boolean;
 }
 
 export class GitHubWriter {
@@ -32,6 +34,10 @@ export class GitHubWriter {
 
   /** One result per change, in order. Puts come first; nothing is deleted while a put has failed. */
   async apply(changes: readonly Change[]): Promise<readonly Applied[]> {
+    const puts = changes.some(({ op }) => op === "put");
+    // Should that fail, the first name fails in the same way and says so.
+    if (puts && this.#options.environmentIsMissing)
+      await this.#options.createEnvironment().catch(() => false);
     let trouble: SyncError | null = null;
     for (const change of changes) {
       if (change.op !== "put") continue;

@@ -10,7 +10,7 @@
  */
 import { z } from "zod";
 import { credentialRef } from "../sync/credential.ts";
-import { SyncError } from "../sync/errors.ts";
+import { asSyncError, SyncError } from "../sync/errors.ts";
 import type {
   BranchReading,
   Moved,
@@ -70,7 +70,7 @@ export const neonSource: SourceAdapter<NeonBlock> = {
   },
 };
 
-/** At most this many requests of one reading at once, far below the 40 a second that Neon allows. */
+/** At most this many passwords of one reading at once, far below the 40 a second that Neon allows. */
 const READS_AT_ONCE = 4;
 /** A million branches: a list that is longer than that never ends. */
 const MAX_PAGES = 1000;
@@ -163,36 +163,30 @@ class NeonSource implements Source {
     return isLive(branch) ? toBranch(branch, annotation?.value, own) : null;
   }
 
+  /** One round of calls: passwords are asked for before it is known which of the roles can log in. */
   async #read(id: string, wanted: readonly string[]): Promise<BranchReading | null> {
-    const [branch, { roles: neonRoles }, { databases }] = await Promise.all([
+    const limit = createLimit(READS_AT_ONCE);
+    const [branch, { roles: neonRoles }, { databases }, revealed] = await Promise.all([
       this.#branch(id),
       this.#neon.roles(id),
       this.#neon.databases(id),
+      Promise.all([...new Set(wanted)].map(async (role) => await limit(() => this.#reveal(id, role)))),
     ]);
     if (branch === null) return null;
     const roles = neonRoles.map(toRole);
+    const answers = new Map(revealed.map((one) => [one.role, one.answer]));
     return {
       branch,
       roles,
       databases: databases.map(({ name, owner_name }) => ({ name, owner: owner_name })),
-      passwords: await this.#passwords(
-        id,
-        roles.filter((role) => role.login && wanted.includes(role.name)),
-      ),
+      passwords: passwordsOf(roles, answers),
     };
   }
 
-  /** A role that goes between the list and the question is simply not there. */
-  async #passwords(id: string, roles: readonly SourceRole[]): Promise<ReadonlyMap<string, Secret>> {
-    const limit = createLimit(READS_AT_ONCE);
-    const passwords = new Map<string, Secret>();
-    await Promise.all(
-      roles.map(async ({ name }) => {
-        const answer = await limit(() => orAbsent(this.#neon.password(id, name)));
-        if (answer !== null) passwords.set(name, answer.password);
-      }),
-    );
-    return passwords;
+  /** What is wrong matters only if the role turns out to be one that can log in. */
+  async #reveal(id: string, role: string): Promise<{ role: string; answer: Secret | SyncError | null }> {
+    const answer = await orAbsent(this.#neon.password(id, role)).catch(asSyncError);
+    return { role, answer: answer === null || answer instanceof SyncError ? answer : answer.password };
   }
 
   /**
@@ -210,6 +204,21 @@ class NeonSource implements Source {
       vendor: "neon",
     });
   }
+}
+
+/** A role that went between the two questions is simply not there. */
+function passwordsOf(
+  roles: readonly SourceRole[],
+  answers: ReadonlyMap<string, Secret | SyncError | null>,
+): ReadonlyMap<string, Secret> {
+  const passwords = new Map<string, Secret>();
+  for (const { name, login } of roles) {
+    const answer = answers.get(name);
+    if (!login || answer == null) continue;
+    if (answer instanceof SyncError) throw answer;
+    passwords.set(name, answer);
+  }
+  return passwords;
 }
 
 const ID = /^[a-z0-9-]{1,60}$/;

@@ -163,15 +163,20 @@ function openAccount(db: Db, name: string): Account {
 
   const bookTogether = inBatches<Asking, Turn>(
     async (calls) => {
-      const { turns, more } = await change((before) => {
+      const { turns, ahead } = await change((before) => {
         const [now, at] = [nowBy(before), performance.now()];
-        const { turns, books } = bookTurns(before.books, calls, now);
-        const shares = calls[0]?.shares ?? [];
-        const extra = turns.every(({ waitMs }) => waitMs === 0) ? bookSpare(books, shares, now) : null;
-        const more = extra && { shares, calls: extra.calls, until: at + extra.forMs };
-        return { books: extra?.books ?? books, result: { turns, more } };
+        const booked = bookTurns(before.books, calls, now);
+        let { books } = booked;
+        const ahead: Ahead[] = [];
+        for (const shares of booked.turns.some(({ waitMs }) => waitMs > 0) ? [] : kindsOf(calls)) {
+          const extra = bookSpare(books, shares, now);
+          if (extra === null) continue;
+          books = extra.books;
+          ahead.push({ shares, calls: extra.calls, until: at + extra.forMs });
+        }
+        return { books, result: { turns: booked.turns, ahead } };
       });
-      if (more !== null) spare.put(more);
+      spare.put(ahead);
       return turns;
     },
     { atOnce: 1 },
@@ -204,16 +209,28 @@ function openAccount(db: Db, name: string): Account {
 }
 
 /** Turns of this process that were booked ahead: most calls come a few together, and need not ask for each. */
+interface Ahead {
+  readonly shares: Asking["shares"];
+  calls: number;
+  readonly until: number;
+}
+
+const kindOf = ({ shares }: Pick<Asking, "shares">): string =>
+  shares.map(({ limit, cost }) => `${limit} ${cost}`).join("\n");
+
+/** The different kinds of calls among some. */
+const kindsOf = (calls: readonly Asking[]): readonly Asking["shares"][] => [
+  ...new Map(calls.map((call) => [kindOf(call), call.shares])).values(),
+];
+
 function openSpare() {
-  const turns = new Map<string, { calls: number; until: number }>();
-  const keyOf = (shares: Asking["shares"]): string =>
-    shares.map(({ limit, cost }) => `${limit} ${cost}`).join("\n");
+  const turns = new Map<string, Ahead>();
   return {
-    put: ({ shares, calls, until }: { shares: Asking["shares"]; calls: number; until: number }): void => {
-      turns.set(keyOf(shares), { calls, until });
+    put: (ahead: readonly Ahead[]): void => {
+      for (const one of ahead) turns.set(kindOf(one), one);
     },
-    take: ({ shares }: Asking): boolean => {
-      const mine = turns.get(keyOf(shares));
+    take: (asking: Asking): boolean => {
+      const mine = turns.get(kindOf(asking));
       if (mine === undefined || mine.calls === 0 || performance.now() >= mine.until) return false;
       mine.calls -= 1;
       return true;

@@ -10,10 +10,18 @@ const limitsOf = (block: object) =>
 
 test("every call counts against 700 a minute and 40 a second", () => {
   const limits = limitsOf({});
-  const shares = limits && sharesOf(limits, { method: "GET", operation: "GET /projects/{id}/operations" });
-  expect(shares?.map(({ limit, calls, cost }) => [limit, calls, cost])).toEqual([
+  const sharesIn = (path: string) =>
+    limits &&
+    sharesOf(limits, { method: "GET", operation: `GET /projects/{id}${path}` }).map(
+      ({ limit, calls, cost }) => [limit, calls, cost],
+    );
+  expect(sharesIn("/operations")).toEqual([
     ["minute", 700, 1],
     ["second", 40, 1],
+  ]);
+  expect(sharesIn("/branches/{id}/roles/{id}/reveal_password")).toEqual([
+    ["minute", 700, 1],
+    ["reveal", 40, 1],
   ]);
 });
 
