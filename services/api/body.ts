@@ -1,4 +1,5 @@
 /** Reads request bodies without trusting the sender: bounded in size, in time, and in memory all together. */
+import type { Readable } from "node:stream";
 import type { Context } from "hono";
 import type { ApiEnv } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
@@ -38,29 +39,62 @@ export function createBodyReader(heldBytes = HELD_BYTES): WithBody {
     };
     try {
       if (Number(c.req.header("content-length") ?? 0) > limits.bytes) throw tooLarge(limits.bytes);
-      return await use(await collect(chunksOf(c), limits.timeoutMs, grow));
+      const { incoming } = (c.env as ApiEnv["Bindings"] | undefined) ?? {};
+      const body =
+        incoming !== undefined && "resume" in incoming
+          ? await fromSocket(incoming, limits.timeoutMs, grow)
+          : await fromStream(c.req.raw.body ?? new Blob([]).stream(), limits.timeoutMs, grow);
+      return await use(body);
     } finally {
       held -= mine;
     }
   };
 }
 
+type Grow = (total: number) => void;
+
 /**
- * Straight from the socket where there is one: a web stream in between would go on filling itself after
- * we stopped. Neither stream is destroyed on the way out, for the socket still has to carry our answer.
+ * Straight from the socket: a web stream in between would go on filling itself after we stopped, and costs more than the
+ * rest of a small request. It is not destroyed on the way out, for the socket still has to carry our answer; the server
+ * throws the rest away for a moment before it hangs up.
  */
-function chunksOf(c: Context<ApiEnv>): AsyncIterator<Uint8Array> {
-  const { incoming } = (c.env as ApiEnv["Bindings"] | undefined) ?? {};
-  if (incoming !== undefined && "iterator" in incoming) return incoming.iterator({ destroyOnReturn: false });
-  const body = c.req.raw.body ?? new Blob([]).stream();
-  return body.values({ preventCancel: true });
+async function fromSocket(incoming: Readable, timeoutMs: number, grow: Grow): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let total = 0;
+  return await new Promise<Uint8Array>((resolve, reject) => {
+    const settle = (error: unknown): void => {
+      clearTimeout(timer);
+      incoming.off("data", take).off("end", end).off("error", broken).off("close", broken);
+      if (error === null) resolve(Buffer.concat(parts, total));
+      else {
+        incoming.pause();
+        reject(error);
+      }
+    };
+    const take = (chunk: Uint8Array): void => {
+      total += chunk.byteLength;
+      parts.push(chunk);
+      try {
+        grow(total);
+      } catch (problem) {
+        settle(problem);
+      }
+    };
+    const end = (): void => settle(null);
+    const broken = (): void => settle(new ApiProblem("malformed", "The body broke off."));
+    const timer = setTimeout(() => settle(tooSlow(timeoutMs)), timeoutMs);
+    incoming.on("data", take).on("end", end).on("error", broken).on("close", broken);
+    if (incoming.readableEnded) end();
+    else if (incoming.destroyed) broken();
+  });
 }
 
-async function collect(
-  chunks: AsyncIterator<Uint8Array>,
+async function fromStream(
+  stream: ReadableStream<Uint8Array>,
   timeoutMs: number,
-  grow: (total: number) => void,
+  grow: Grow,
 ): Promise<Uint8Array> {
+  const chunks = stream.values({ preventCancel: true });
   const parts: Uint8Array[] = [];
   let total = 0;
   const late = deadline(timeoutMs);
@@ -74,8 +108,7 @@ async function collect(
     }
   } finally {
     late.clear();
-    // Lets go of the stream, whose rest the server throws away for a moment before it hangs up: closing at
-    // once would reset the connection under our answer. Not awaited: a read may still be pending.
+    // Not awaited: a read may still be pending.
     chunks.return?.().catch(() => {});
   }
 }
@@ -91,12 +124,13 @@ async function next(chunks: AsyncIterator<Uint8Array>): Promise<IteratorResult<U
 function deadline(ms: number): { passed: Promise<never>; clear: () => void } {
   let timer: NodeJS.Timeout | undefined;
   const passed = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new ApiProblem("body_too_slow", `The body must arrive within ${ms / 1_000} seconds.`)),
-      ms,
-    );
+    timer = setTimeout(() => reject(tooSlow(ms)), ms);
   });
   return { passed, clear: () => clearTimeout(timer) };
+}
+
+function tooSlow(ms: number): ApiProblem {
+  return new ApiProblem("body_too_slow", `The body must arrive within ${ms / 1_000} seconds.`);
 }
 
 function tooLarge(bytes: number): ApiProblem {

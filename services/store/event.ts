@@ -32,7 +32,7 @@ export const event = branchline.table(
     index("event_pending").on(t.sourceId).where(sql`outcome = 'pending'`),
     index("event_received").on(t.receivedAt),
     index("event_commit").on(t.sourceId, sql`(subject->>'sha')`).where(sql`subject ? 'sha'`),
-    index("event_processed").on(t.processedAt),
+    index("event_processed").on(t.processedAt).where(sql`processed_at is not null`),
   ],
 );
 

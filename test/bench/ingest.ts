@@ -43,13 +43,10 @@ export async function run({ scale }: Scale): Promise<Result[]> {
     closing.push(() => pool.end());
     const { rows } = await pool.query<{ id: string }>("select id from branchline.source");
     const sourceId = rows[0]?.id ?? "";
-    const [withDue, without] = [
-      await startPerRequest(stage, sourceId, "due"),
-      await startPerRequest(stage, sourceId, "event only"),
-    ];
-    closing.push(withDue.end, without.end);
+    const other = await startPerRequest(stage, sourceId);
+    closing.push(other.end);
     const ours = poster(stage, member.apiUrl);
-    const [perRequest, eventOnly] = [poster(stage, withDue.url), poster(stage, without.url)];
+    const [perRequest, eventOnly] = [poster(stage, other.url, "due-"), poster(stage, other.url)];
     closing.push(ours.close, perRequest.close, eventOnly.close);
     const bare: Send = async () => {
       const values = ["github", "create", `bare-${crypto.randomUUID()}`, sourceId, "{}"];
@@ -142,7 +139,8 @@ interface Poster {
   close(): Promise<void>;
 }
 
-function poster({ sandbox }: Pick<Stage, "sandbox">, url: string): Poster {
+/** `prefix`: of each delivery's id. */
+function poster({ sandbox }: Pick<Stage, "sandbox">, url: string, prefix = ""): Poster {
   const signed = Array.from({ length: SIGNED }, (_, n): Delivery => {
     return deliveryOf(sandbox, "create", `bench-${n % BRANCHES}`);
   });
@@ -152,7 +150,7 @@ function poster({ sandbox }: Pick<Stage, "sandbox">, url: string): Poster {
     send: async (n) => {
       const { headers, body } = signed[n % SIGNED] as Delivery;
       // Ids are not signed.
-      const own = { ...headers, "x-github-delivery": crypto.randomUUID() };
+      const own = { ...headers, "x-github-delivery": prefix + crypto.randomUUID() };
       const answer = await pool.request({ path: "/webhooks/github", method: "POST", headers: own, body });
       await answer.body.dump();
       if (answer.statusCode !== 202) throw new Error(`a delivery was answered ${answer.statusCode}`);
@@ -174,9 +172,9 @@ async function allOnDisk(pool: pg.Pool, sent: number): Promise<void> {
   if (due.rowCount !== 1) throw new Error("the source is not due");
 }
 
-async function startPerRequest(stage: Stage, sourceId: string, what: "due" | "event only") {
+async function startPerRequest(stage: Stage, sourceId: string) {
   const secret = stage.sandbox.credentials.github.webhookSecret;
-  const child = spawn(process.execPath, [PER_REQUEST, stage.postgres.url, sourceId, secret, what], {
+  const child = spawn(process.execPath, [PER_REQUEST, stage.postgres.url, sourceId, secret], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   const gone = once(child, "close");

@@ -1,7 +1,7 @@
 /**
  * What ingest is compared with: the same API, in a process of its own, that writes each delivery with a statement and
- * a commit of its own. Arguments: database, source, secret, and `due` if the statement makes the source due as well.
- * Says `up URL`, ends when its input does.
+ * a commit of its own; one whose id begins with `due-` makes the source due as well. Arguments: database, source,
+ * secret. Says `up URL`, ends when its input does.
  */
 import pg from "pg";
 import { createPublicApi } from "../../services/api/app.ts";
@@ -11,8 +11,7 @@ import { createMetrics } from "../../services/metrics.ts";
 import { Secret } from "../../services/sync/secret.ts";
 import { CONNECTIONS, INSERT, INSERT_AND_DUE } from "./insert.ts";
 
-const [url = "", sourceId = "", secret = "", what] = process.argv.slice(2);
-const statement = what === "due" ? INSERT_AND_DUE : INSERT;
+const [url = "", sourceId = "", secret = ""] = process.argv.slice(2);
 const pool = new pg.Pool({ connectionString: url, max: CONNECTIONS });
 const app = createPublicApi({
   log: createLogger({ level: "info" }),
@@ -21,6 +20,7 @@ const app = createPublicApi({
     secrets: { github: () => [new Secret(secret)], neon: () => [] },
     ingest: async ({ origin, kind, deliveryId }) => {
       const values = [origin, kind, deliveryId, sourceId, "{}"];
+      const statement = deliveryId.startsWith("due-") ? INSERT_AND_DUE : INSERT;
       const { rows } = await pool.query<{ id: string }>({ ...statement, values });
       return { id: String(rows[0]?.id), outcome: "accepted", reason: null };
     },

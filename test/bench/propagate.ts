@@ -74,9 +74,8 @@ async function round(sandbox: Sandbox, member: Member, n: number): Promise<Round
   await pause(LATENCY_MS);
   const spent = member.cpuMs() - cpu;
   const [neon = [], ...written] = vendorsOf(sandbox).map(({ log }, index) =>
-    log.slice(marks[index]).map(({ at, ms, method, operation, path }): Call => {
-      const reveals = path.endsWith("/reveal_password");
-      return { start: at, end: at + ms, writes: WRITE.test(`${method} ${operation}`), reveals };
+    log.slice(marks[index]).map(({ at, ms, method, operation }): Call => {
+      return { start: at, end: at + ms, writes: WRITE.test(`${method} ${operation}`) };
     }),
   );
   return { ...pathOf(neon, written, accepted), cpu: spent };
@@ -89,7 +88,6 @@ interface Call {
   readonly start: number;
   readonly end: number;
   readonly writes: boolean;
-  readonly reveals: boolean;
 }
 
 const vendorsOf = ({ neon, vercel, github, aws, vault }: Sandbox) => [neon, vercel, github, aws, vault];
@@ -111,8 +109,8 @@ function pathOf(
   );
   const write = Math.max(...chains);
   const longest = (calls: readonly Call[]): number => Math.max(0, ...calls.map((c) => c.end - c.start));
-  // One read is two steps, whatever else was asked meanwhile: the branch with its roles, then the passwords.
-  const read = longest(after.filter((c) => !c.reveals)) + longest(after.filter((c) => c.reveals));
+  // One read is one round of calls, whatever else was asked meanwhile.
+  const read = longest(after);
   return {
     total: Math.max(...lastWrites) - accepted,
     path: { find: covered(before), read, proof: 0, write, spacing: 0 },
