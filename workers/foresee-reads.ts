@@ -41,6 +41,7 @@ export class Reads {
       ...forbidden,
       branch: async (id) => await open.branch(id),
       read: async (id) => await this.#read(open, row.id, id),
+      reread: async (id) => await this.#read(open, row.id, id),
     };
   }
 

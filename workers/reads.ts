@@ -5,7 +5,7 @@
  * calls wait for their turn at Neon, the longer that takes, and the more share one.
  */
 import type { SourceRow } from "../services/store/source.ts";
-import type { BranchReading, Source } from "../services/sync/ports.ts";
+import type { LoginReading, Source } from "../services/sync/ports.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
 /** How long a read waits for others to join. */
@@ -15,7 +15,7 @@ interface Gathering {
   readonly roles: Set<string>;
   /** Its calls wait for their turn: who joins now gets what is asked for already. */
   begun: boolean;
-  readonly reading: Promise<BranchReading | null>;
+  readonly reading: Promise<LoginReading | null>;
   /** Those who still want it. When the last one gives up, so does the read. */
   waiting: number;
   readonly abandoned: AbortController;
@@ -39,7 +39,8 @@ export function openShared(
     moved: (cursor, listed) => own.moved(cursor, listed),
     branches: () => own.branches(),
     branch: (id) => own.branch(id),
-    read: async (id, roles) => {
+    read: (id, roles) => own.read(id, roles),
+    reread: async (id, roles) => {
       const joined = join(runtime, row, id, [...new Set([...roles, ...(always.get(id) ?? [])])]);
       joined.waiting += 1;
       try {
@@ -82,14 +83,14 @@ function gather(
   // used up what the next one has to wait for.
   const abandoned = new AbortController();
   const roles = new Set<string>();
-  const start = async (): Promise<BranchReading | null> => {
+  const start = async (): Promise<LoginReading | null> => {
     await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
     gathering.begun = true;
     // Whose calls wait for no turn has started already.
     if (runtime.sources.get(row.kind)?.limits === undefined) close(gathering);
     const onTurn = (): void => close(gathering);
     try {
-      return await openSource(runtime, row, abandoned.signal, { onTurn }).read(id, [...roles]);
+      return await openSource(runtime, row, abandoned.signal, { onTurn, begun: true }).reread(id, [...roles]);
     } finally {
       close(gathering);
     }

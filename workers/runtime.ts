@@ -81,6 +81,8 @@ interface Listening {
   readonly counted?: Counted;
   /** Told before each call leaves, when its turn has come. */
   readonly onTurn?: () => void;
+  /** The piece of work has made calls elsewhere already: it waits longer for its turn here than to make them again. */
+  readonly begun?: boolean;
 }
 
 function openIo(
@@ -88,12 +90,12 @@ function openIo(
   adapter: Pick<SourceAdapter, "limits">,
   block: unknown,
   signal: AbortSignal,
-  { counted, onTurn = () => undefined }: Listening = {},
+  { counted, onTurn = () => undefined, begun = false }: Listening = {},
 ): Io {
   const network = block as Network;
   const published = adapter.limits?.(block, (ref) => runtime.fingerprint("credential", runtime.resolve(ref)));
   const limits = published && stretched(published, runtime.settings.windowTimes);
-  const turns = limits && runtime.allowance.open(limits, signal);
+  const turns = limits && runtime.allowance.open(limits, signal, begun);
   return createIo({
     ...(turns === undefined ? {} : { onAnswer: turns.onAnswer }),
     admit: async (request) => {

@@ -183,6 +183,7 @@ export class MemoryProject {
         return branch === undefined ? null : toSourceBranch(branch);
       }),
     read: async (id, roles) => this.#call(() => this.#read(id, roles)),
+    reread: async (id, roles) => this.#call(() => this.#read(id, roles)),
   };
 
   #call<T>(answer: () => T): T {

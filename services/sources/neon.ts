@@ -13,6 +13,7 @@ import { credentialRef } from "../sync/credential.ts";
 import { asSyncError, SyncError } from "../sync/errors.ts";
 import type {
   BranchReading,
+  LoginReading,
   Moved,
   Source,
   SourceAdapter,
@@ -137,6 +138,10 @@ class NeonSource implements Source {
     return await this.#orGone(id, () => this.#read(id, roles));
   }
 
+  async reread(id: string, roles: readonly string[]): Promise<LoginReading | null> {
+    return await this.#orGone(id, () => this.#reread(id, roles));
+  }
+
   async #list() {
     const branches = new Map<string, NeonBranch>();
     const annotations = new Map<string, Record<string, string>>();
@@ -165,28 +170,39 @@ class NeonSource implements Source {
 
   /** One round of calls: passwords are asked for before it is known which of the roles can log in. */
   async #read(id: string, wanted: readonly string[]): Promise<BranchReading | null> {
-    const limit = createLimit(READS_AT_ONCE);
-    const [branch, { roles: neonRoles }, { databases }, revealed] = await Promise.all([
+    const [branch, { roles: neonRoles }, { databases }, answers] = await Promise.all([
       this.#branch(id),
       this.#neon.roles(id),
       this.#neon.databases(id),
-      Promise.all([...new Set(wanted)].map(async (role) => await limit(() => this.#reveal(id, role)))),
+      this.#reveal(id, wanted),
     ]);
     if (branch === null) return null;
     const roles = neonRoles.map(toRole);
-    const answers = new Map(revealed.map((one) => [one.role, one.answer]));
+    const able = roles.flatMap(({ name, login }) => (login ? [name] : []));
     return {
       branch,
       roles,
       databases: databases.map(({ name, owner_name }) => ({ name, owner: owner_name })),
-      passwords: passwordsOf(roles, answers),
+      passwords: passwordsOf(able, answers),
     };
   }
 
-  /** What is wrong matters only if the role turns out to be one that can log in. */
-  async #reveal(id: string, role: string): Promise<{ role: string; answer: Secret | SyncError | null }> {
-    const answer = await orAbsent(this.#neon.password(id, role)).catch(asSyncError);
-    return { role, answer: answer === null || answer instanceof SyncError ? answer : answer.password };
+  async #reread(id: string, roles: readonly string[]): Promise<LoginReading | null> {
+    const [branch, answers] = await Promise.all([this.#branch(id), this.#reveal(id, roles)]);
+    return branch === null ? null : { branch, passwords: passwordsOf(roles, answers) };
+  }
+
+  /** By role: what is wrong matters only if it is one that can log in. */
+  async #reveal(
+    id: string,
+    roles: readonly string[],
+  ): Promise<ReadonlyMap<string, Secret | SyncError | null>> {
+    const limit = createLimit(READS_AT_ONCE);
+    const answers = [...new Set(roles)].map(async (role) => {
+      const answer = await limit(() => orAbsent(this.#neon.password(id, role)).catch(asSyncError));
+      return [role, answer === null || answer instanceof SyncError ? answer : answer.password] as const;
+    });
+    return new Map(await Promise.all(answers));
   }
 
   /**
@@ -208,15 +224,15 @@ class NeonSource implements Source {
 
 /** A role that went between the two questions is simply not there. */
 function passwordsOf(
-  roles: readonly SourceRole[],
+  able: readonly string[],
   answers: ReadonlyMap<string, Secret | SyncError | null>,
 ): ReadonlyMap<string, Secret> {
   const passwords = new Map<string, Secret>();
-  for (const { name, login } of roles) {
-    const answer = answers.get(name);
-    if (!login || answer == null) continue;
+  for (const role of able) {
+    const answer = answers.get(role);
+    if (answer == null) continue;
     if (answer instanceof SyncError) throw answer;
-    passwords.set(name, answer);
+    passwords.set(role, answer);
   }
   return passwords;
 }

@@ -49,9 +49,13 @@ export interface Allowance {
    * What the calls of one piece of work go through. `admit` resolves when the call may be made; throws
    * `rate_limited` if its turn is too far ahead, `unavailable` if the database does not answer (nobody
    * then calls without limit) or the work was stopped. `onAnswer` keeps all processes from calling while
-   * the vendor asks for it; never throws.
+   * the vendor asks for it; never throws. `begun`: the work has made calls to others already.
    */
-  open(limits: AccountLimits, signal: AbortSignal): Required<Pick<IoOptions, "admit" | "onAnswer">>;
+  open(
+    limits: AccountLimits,
+    signal: AbortSignal,
+    begun?: boolean,
+  ): Required<Pick<IoOptions, "admit" | "onAnswer">>;
 }
 
 export function openAllowance(db: Db): Allowance {
@@ -62,10 +66,10 @@ export function openAllowance(db: Db): Allowance {
     return account;
   };
   return {
-    open(limits, signal) {
+    open(limits, signal, begun = false) {
       setMaxListeners(0, signal); // any number of its calls may wait at once
       const account = accountOf(limits.account);
-      let patienceMs = PATIENCE_MS;
+      let patienceMs = begun ? PATIENCE_ONCE_BEGUN_MS : PATIENCE_MS;
       return {
         async admit(request) {
           await waitForTurn(account, { shares: sharesOf(limits, request), patienceMs }, request, signal);

@@ -1,7 +1,7 @@
 import { SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
 import type { LoginMaterial, LoginWanted, Replica, Rule } from "./model.ts";
-import type { BranchReading, Fingerprint, SourceBranch, SourceEndpoint } from "./ports.ts";
+import type { BranchReading, Fingerprint, LoginReading, SourceBranch, SourceEndpoint } from "./ports.ts";
 
 /** Neon listens there for pooled and direct alike. */
 const PORT = 5432;
@@ -22,13 +22,7 @@ export function primaryEndpoint(branch: Pick<SourceBranch, "endpoints">): Source
  */
 export function material(reading: BranchReading, wanted: LoginWanted): LoginMaterial {
   const { branch, roles, databases, passwords } = reading;
-  const endpoint = primaryEndpoint(branch);
-  if (endpoint === null) {
-    throw unready(`branch "${branch.name}" has no read-write compute`, "Add a compute to the branch.");
-  }
-  if (endpoint.disabled) {
-    throw unready(`the compute of branch "${branch.name}" is disabled`, "Enable the compute.");
-  }
+  requireEndpoint(branch);
   const role = roles.find((candidate) => candidate.name === wanted.role);
   if (role === undefined) {
     throw unready(
@@ -36,8 +30,7 @@ export function material(reading: BranchReading, wanted: LoginWanted): LoginMate
       "Create the role on the branch, or correct the rule.",
     );
   }
-  const password = passwords.get(wanted.role);
-  if (!role.login || password === undefined) {
+  if (!role.login || !passwords.has(wanted.role)) {
     throw unready(
       `role "${wanted.role}" on branch "${branch.name}" cannot log in with a password`,
       "Name a role with a password in the rule.",
@@ -49,14 +42,34 @@ export function material(reading: BranchReading, wanted: LoginWanted): LoginMate
       "Create the database on the branch, or correct the rule.",
     );
   }
-  return {
-    role: wanted.role,
-    database: wanted.database,
-    password,
-    endpoint: { id: endpoint.id, host: endpoint.host },
-    port: PORT,
-    replicas: replicasOf(branch),
-  };
+  return remade(reading, wanted) ?? impossible();
+}
+
+/**
+ * The same of a branch whose roles and databases were looked at before: null if the role has no password any more. Throws
+ * `source_unready` as `material()` if the compute is missing or disabled.
+ */
+export function remade({ branch, passwords }: LoginReading, wanted: LoginWanted): LoginMaterial | null {
+  const { id, host } = requireEndpoint(branch);
+  const password = passwords.get(wanted.role);
+  if (password === undefined) return null;
+  const { role, database } = wanted;
+  return { role, database, password, endpoint: { id, host }, port: PORT, replicas: replicasOf(branch) };
+}
+
+function requireEndpoint(branch: SourceBranch): SourceEndpoint {
+  const endpoint = primaryEndpoint(branch);
+  if (endpoint === null) {
+    throw unready(`branch "${branch.name}" has no read-write compute`, "Add a compute to the branch.");
+  }
+  if (endpoint.disabled) {
+    throw unready(`the compute of branch "${branch.name}" is disabled`, "Enable the compute.");
+  }
+  return endpoint;
+}
+
+function impossible(): never {
+  throw new SyncError("internal", "a password that was there is not there");
 }
 
 /** The read-only computes that can be used now. */

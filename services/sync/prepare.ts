@@ -1,10 +1,10 @@
 /** The first half of a push, for each binding by itself: read, render, gate, prove. */
 import { asSyncError, SyncError } from "./errors.ts";
 import { type GateInput, gate, keepsBack } from "./gate.ts";
-import { loginFingerprint, material, passwordFingerprint } from "./material.ts";
+import { loginFingerprint, passwordFingerprint, remade } from "./material.ts";
 import type { LoginMaterial } from "./model.ts";
 import type { Wish } from "./plan.ts";
-import type { BranchReading } from "./ports.ts";
+import type { LoginReading } from "./ports.ts";
 import type { BindingOutcome, PushBinding, PushInput, ReadPorts } from "./push.ts";
 import { agrees } from "./reconcile.ts";
 import { render } from "./render.ts";
@@ -26,14 +26,14 @@ export async function prepare(
   outcomes: Map<string, BindingOutcome>,
 ): Promise<Prepared[]> {
   ports.step?.("read");
-  const readings = new Map<string, Promise<BranchReading | null>>();
+  const readings = new Map<string, Promise<LoginReading | null>>();
   const read = (binding: PushBinding) => {
     const roles = due
       .filter((other) => other.branch.id === binding.branch.id)
       .flatMap((other) => Object.values(other.rule.roles));
     const { neonId } = binding.branch;
     const reading =
-      readings.get(binding.branch.id) ?? ports.source(binding.sourceId).read(neonId, [...new Set(roles)]);
+      readings.get(binding.branch.id) ?? ports.source(binding.sourceId).reread(neonId, [...new Set(roles)]);
     readings.set(binding.branch.id, reading);
     return reading;
   };
@@ -47,8 +47,8 @@ export async function prepare(
           return superseded(outcomes, binding);
         const logins = new Map<string, LoginMaterial>();
         for (const login of binding.logins) {
-          const made = material(reading, login);
-          if (loginFingerprint(ports.fingerprint, made) !== login.fingerprint)
+          const made = remade(reading, login);
+          if (made === null || loginFingerprint(ports.fingerprint, made) !== login.fingerprint)
             return superseded(outcomes, binding);
           logins.set(login.alias, made);
         }
@@ -107,7 +107,7 @@ async function acceptedNow(
     keepsBack({ rule, exposure, branch: branchOf(binding) }, other),
   );
   const accepted = asked.map(async ({ neonId, branch, isDefault, isProtected }) => {
-    const passwords = (await source.read(neonId, roles))?.passwords ?? new Map<string, Secret>();
+    const passwords = (await source.reread(neonId, roles))?.passwords ?? new Map<string, Secret>();
     return [...passwords]
       .filter(([role, password]) => mine.has(passwordFingerprint(ports.fingerprint, { role, password })))
       .map(([role]) => ({ branch, role, isDefault, isProtected }));

@@ -238,6 +238,21 @@ export function describeSource(name: string, open: () => Promise<SourceFixture>)
     });
   });
 
+  describe(`${name}: reread()`, () => {
+    it("answers what a login is made of, as it is now, and nothing that is not there", async () => {
+      const id = at.addBranch("dev");
+      const before = await at.source.reread(id, ["app_owner", "nobody"]);
+      expect(before?.branch).toMatchObject({ id, name: "dev" });
+      expect([...(before?.passwords.keys() ?? [])]).toEqual(["app_owner"]);
+      const password = at.rotate(id, "app_owner") ?? at.passwordOf(id, "app_owner");
+      expect((await at.source.reread(id, ["app_owner"]))?.passwords.get("app_owner")?.reveal()).toBe(
+        password,
+      );
+      at.removeBranch(id);
+      expect(await at.source.reread(id, ["app_owner"])).toBeNull();
+    });
+  });
+
   describe(`${name}: moved()`, () => {
     it("says at first to look at everything, then that nothing moved, with one request a look", async () => {
       const first = await at.source.moved(null);
@@ -307,6 +322,7 @@ export function describeSource(name: string, open: () => Promise<SourceFixture>)
       "branches()": () => at.source.branches(),
       "branch()": () => at.source.branch(at.mainId),
       "read()": () => at.source.read(at.mainId, ["app_owner"]),
+      "reread()": () => at.source.reread(at.mainId, ["app_owner"]),
     };
     for (const [how, code] of Object.entries(BREAKDOWNS)) {
       it(`answers ${how} with ${code}, never with absence, and recovers`, async () => {

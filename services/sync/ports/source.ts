@@ -45,6 +45,9 @@ export interface BranchReading {
   readonly passwords: ReadonlyMap<string, Secret>;
 }
 
+/** What a login is made of, of a branch whose roles and databases are known. */
+export type LoginReading = Pick<BranchReading, "branch" | "passwords">;
+
 /** What moved since a cursor: a dirty flag, not the truth. */
 export interface Moved {
   /** Opaque; stored, and given back on the next call. */
@@ -83,6 +86,8 @@ export interface Source {
    * stores no passwords.
    */
   read(id: string, roles: readonly string[]): Promise<BranchReading | null>;
+  /** The part of `read()` that may have moved since. `roles` are known to log in; one that is missing is left out. */
+  reread(id: string, roles: readonly string[]): Promise<LoginReading | null>;
   /** What the vendor itself has connected to it and keeps in step: "vercel". Left out: it has nothing of the kind. */
   integrations?(): Promise<readonly string[]>;
 }

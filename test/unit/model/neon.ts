@@ -92,6 +92,17 @@ export class Neon {
     };
     const find = (id: string, fault: SourceFault | undefined) =>
       fault === "absent" ? undefined : this.branches.find((b) => b.id === id && b.goneAt === null);
+    const read = (id: string) =>
+      call((fault): BranchReading | null => {
+        const branch = find(id, fault);
+        if (branch === undefined) return null;
+        return {
+          branch: shown(branch),
+          roles: [{ name: ROLE, login: true }],
+          databases: [{ name: "app", owner: ROLE }],
+          passwords: new Map([[ROLE, new Secret(`pw-${branch.password}.`)]]),
+        };
+      });
     return {
       check: async () => undefined,
       moved: (cursor) => call(() => this.#movedSince(cursor)),
@@ -107,17 +118,8 @@ export class Neon {
           const branch = find(id, fault);
           return branch === undefined ? null : shown(branch);
         }),
-      read: (id) =>
-        call((fault): BranchReading | null => {
-          const branch = find(id, fault);
-          if (branch === undefined) return null;
-          return {
-            branch: shown(branch),
-            roles: [{ name: ROLE, login: true }],
-            databases: [{ name: "app", owner: ROLE }],
-            passwords: new Map([[ROLE, new Secret(`pw-${branch.password}.`)]]),
-          };
-        }),
+      read,
+      reread: read,
     };
   }
 

@@ -102,5 +102,5 @@ async function readAhead({ sim, process }: Job, input: PushInput): Promise<Sourc
   const source = sim.neon.source(process);
   const readings = new Map<string, Awaited<ReturnType<Source["read"]>>>();
   for (const { branch } of input.bindings) readings.set(branch.neonId, await source.read(branch.neonId, []));
-  return { ...source, read: async (id) => readings.get(id) ?? null };
+  return { ...source, reread: async (id) => readings.get(id) ?? null };
 }

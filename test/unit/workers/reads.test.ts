@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { SourceRow } from "../../../services/store/source.ts";
-import type { BranchReading, Io, Source } from "../../../services/sync/ports.ts";
+import type { Io, LoginReading, Source } from "../../../services/sync/ports.ts";
 import { openShared } from "../../../workers/reads.ts";
 import type { Runtime } from "../../../workers/runtime.ts";
 import { until } from "../../support/until.ts";
@@ -15,15 +15,15 @@ function neon({ limited }: { limited: boolean }) {
     method: "GET",
     url: "http://127.0.0.1:1/",
   } as const;
-  const open = (io: Io): Pick<Source, "read"> => ({
-    read: async (_, roles) => {
+  const open = (io: Io): Pick<Source, "reread"> => ({
+    reread: async (_, roles) => {
       await new Promise<void>((resolve) => {
         if (!limited) reads.push({ roles, end: resolve });
         else {
           void io.fetch(nowhere).catch(() => reads.push({ roles, end: resolve }));
         }
       });
-      return { passwords: new Map() } as unknown as BranchReading;
+      return { passwords: new Map() } as unknown as LoginReading;
     },
   });
   const runtime = {
@@ -50,7 +50,7 @@ function neon({ limited }: { limited: boolean }) {
   const row = { id: "source", kind: "neon", block: { privateNetwork: true } } as unknown as SourceRow;
   const always = new Map([["br-a", ["app", "owner"]]]);
   const reader = (role: string, known = always) =>
-    openShared(runtime, row, new AbortController().signal, known).read("br-a", [role]);
+    openShared(runtime, row, new AbortController().signal, known).reread("br-a", [role]);
   return { turns, reads, reader };
 }
 
