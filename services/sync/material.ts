@@ -42,14 +42,20 @@ export function material(reading: BranchReading, wanted: LoginWanted): LoginMate
       "Create the database on the branch, or correct the rule.",
     );
   }
-  return remade(reading, wanted) ?? impossible();
+  return made(reading, wanted) ?? impossible();
 }
 
 /**
  * The same of a branch whose roles and databases were looked at before: null if the role has no password any more. Throws
- * `source_unready` as `material()` if the compute is missing or disabled.
+ * `source_unready` if the compute is missing or disabled, and as `material()` if all of the branch was read all the same.
  */
-export function remade({ branch, passwords }: LoginReading, wanted: LoginWanted): LoginMaterial | null {
+export function remade(reading: LoginReading, wanted: LoginWanted): LoginMaterial | null {
+  return isWhole(reading) ? material(reading, wanted) : made(reading, wanted);
+}
+
+const isWhole = (reading: LoginReading): reading is BranchReading => "roles" in reading;
+
+function made({ branch, passwords }: LoginReading, wanted: LoginWanted): LoginMaterial | null {
   const { id, host } = requireEndpoint(branch);
   const password = passwords.get(wanted.role);
   if (password === undefined) return null;
