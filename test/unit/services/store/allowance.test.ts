@@ -103,8 +103,8 @@ describe("admit()", () => {
     for (let i = 0; i < 4; i += 1) {
       const before = taken;
       await modest.admit(GET);
-      // Only those go first that had asked before.
-      expect(taken - before).toBeLessThanOrEqual(14);
+      // Only those go first that had asked before, and whoever is served while we are told so.
+      expect(taken - before).toBeLessThanOrEqual(30);
     }
     stop.abort();
     await Promise.all(crowd);
