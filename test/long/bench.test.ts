@@ -61,6 +61,7 @@ describe("a benchmark", () => {
       expect(namesOf(told)).toEqual([
         "ingest.to-bare-insert",
         "ingest.to-insert-per-request",
+        "ingest.to-event-per-request",
         "ingest.p99-at-1000",
       ]);
     },

@@ -87,7 +87,7 @@ describe.skipIf(!existsSync(join(ROOT, platformPackage)))("with its own PostgreS
   test("plays the demo from a folder that nobody else may enter", async () => {
     chmodSync(tree, 0o700);
     await play(openPlace(), []);
-  }, 60_000);
+  }, 120_000);
 
   // Where we are a normal user, the test above was one.
   test.skipIf(!isRoot || process.platform !== "linux")(
@@ -99,7 +99,7 @@ describe.skipIf(!existsSync(join(ROOT, platformPackage)))("with its own PostgreS
         chownSync(folder, 65534, 65534);
       await play(theirs, AS_A_USER);
     },
-    60_000,
+    120_000,
   );
 
   async function play({ cwd, env, remove }: Place, through: readonly string[]): Promise<void> {
