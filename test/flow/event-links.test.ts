@@ -1,5 +1,4 @@
 /** An event names the pushes that it led to, and a push the events, also where a thousand became one. */
-import { randomUUID } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { listPushes } from "../../services/store/history.ts";
@@ -7,6 +6,7 @@ import { type Incoming, ingest } from "../../services/store/ingest.ts";
 import { getEvent, listEvents } from "../../services/store/views.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, startByHand } from "../support/hand.ts";
+import { incoming } from "../support/incoming.ts";
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -25,20 +25,8 @@ async function begin(): Promise<{ hand: Hand; project: MemoryProject }> {
   return { hand, project };
 }
 
-const delivery = (over: Partial<Incoming> = {}): Incoming => ({
-  origin: "github",
-  deliveryId: randomUUID(),
-  kind: "push",
-  sources: ["shop"],
-  project: null,
-  neonBranchId: null,
-  wakes: true,
-  subject: { gitBranch: "x" },
-  ignored: null,
-  ...over,
-});
 const aboutBranch = (neonBranchId: string): Incoming =>
-  delivery({ origin: "neon", kind: "role.password_reset", project: "p1", neonBranchId, wakes: false });
+  incoming({ origin: "neon", kind: "role.password_reset", project: "p1", neonBranchId, wakes: false });
 
 async function tell(hand: Hand, ...all: readonly Incoming[]): Promise<string[]> {
   const taken = await ingest(hand.database.db, all);
@@ -56,9 +44,9 @@ const written = async (hand: Hand, branch: string): Promise<string[]> => {
 
 test("a thousand events that became one push all name it, and it names them all", async () => {
   const { hand, project } = await begin();
-  const quiet = await tell(hand, delivery());
+  const quiet = await tell(hand, incoming());
   project.addBranch("preview/x");
-  const ids = await tell(hand, ...Array.from({ length: 1_000 }, () => delivery()));
+  const ids = await tell(hand, ...Array.from({ length: 1_000 }, () => incoming()));
   const [push] = await written(hand, "preview/x");
   for (const id of [ids[0], ids[500], ids[999]]) expect(await pushesOf(hand, id)).toEqual([push]);
   expect(await pushesOf(hand, quiet[0])).toEqual([]);
@@ -80,10 +68,10 @@ test("a thousand events that became one push all name it, and it names them all"
 test("what was heard before or after a push is not said to have led to it", async () => {
   const { hand, project } = await begin();
   const x = project.addBranch("preview/x");
-  const [first] = await tell(hand, delivery());
-  const [idle] = await tell(hand, delivery());
+  const [first] = await tell(hand, incoming());
+  const [idle] = await tell(hand, incoming());
   project.rotate(x, "app_owner");
-  const [second] = await tell(hand, delivery());
+  const [second] = await tell(hand, incoming());
   const [newer, older] = await written(hand, "preview/x");
   expect([await pushesOf(hand, first), await pushesOf(hand, idle), await pushesOf(hand, second)]).toEqual([
     [older],
@@ -120,7 +108,7 @@ test("a deletion, a git branch that a vendor waited for, and drift lead to what 
   await hand.look();
   expect(await hand.binding("preview/x")).toMatchObject({ state: "parked", code: "target_missing" });
   hand.store("memory").clearFaults();
-  const [created] = await tell(hand, delivery({ kind: "create" }));
+  const [created] = await tell(hand, incoming({ kind: "create" }));
   const { target } = await hand.binding("preview/x");
   const [arrived] = await written(hand, "preview/x");
   expect(await pushesOf(hand, created)).toEqual([arrived]);
@@ -136,7 +124,7 @@ test("a deletion, a git branch that a vendor waited for, and drift lead to what 
   for (const { id } of drifts) expect(await pushesOf(hand, String(id))).toEqual([repaired]);
 
   project.removeBranch(x);
-  const [deleted] = await tell(hand, delivery({ kind: "delete", wakes: false }));
+  const [deleted] = await tell(hand, incoming({ kind: "delete", wakes: false }));
   await hand.drainUntil("the names to go", async () => {
     return (await hand.binding("preview/x")).state === "removed";
   });

@@ -14,6 +14,7 @@ import { ingest } from "../../services/store/ingest.ts";
 import type { Rule } from "../../services/sync/model.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, type HandOptions, startByHand } from "../support/hand.ts";
+import { incoming } from "../support/incoming.ts";
 
 const ends: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -605,19 +606,7 @@ describe("a target that is not there yet", () => {
     vendor.state.addBranch(project, "x");
     await hand.look();
     expect(await hand.binding(BRANCH)).toMatchObject({ state: "parked" });
-    await ingest(hand.database.db, [
-      {
-        origin: "github",
-        deliveryId: "d1",
-        kind: "create",
-        sources: ["shop"],
-        project: null,
-        neonBranchId: null,
-        wakes: true,
-        subject: { gitBranch: "x" },
-        ignored: null,
-      },
-    ]);
+    await ingest(hand.database.db, [incoming({ kind: "create" })]);
     await hand.drain();
     expect(await hand.binding(BRANCH)).toMatchObject({ state: "synced" });
   });

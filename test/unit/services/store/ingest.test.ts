@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configure } from "../../../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { type Incoming, ingest } from "../../../../services/store/ingest.ts";
 import { holdLease, takeLease } from "../../../../services/store/work.ts";
+import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
 let created: TestDatabase;
@@ -25,19 +25,7 @@ afterAll(async () => {
   await created.drop();
 });
 
-const delivery = (deliveryId: string): Incoming => ({
-  origin: "github",
-  deliveryId,
-  kind: "push",
-  sources: ["shop"],
-  project: null,
-  neonBranchId: null,
-  wakes: true,
-  subject: { gitBranch: "x" },
-  ignored: null,
-});
-
-const many = (count: number): Incoming[] => Array.from({ length: count }, () => delivery(randomUUID()));
+const many = (count: number): Incoming[] => Array.from({ length: count }, () => incoming());
 
 describe("ingest()", () => {
   test("takes in many batches for one source at once, and none is refused for another's sake", async () => {

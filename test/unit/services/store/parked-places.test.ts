@@ -1,9 +1,9 @@
 /** A webhook wakes what is parked for a target that was missing: without reading ten thousand bindings for it. */
-import { randomUUID } from "node:crypto";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { ingest } from "../../../../services/store/ingest.ts";
+import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
 let created: TestDatabase;
@@ -51,19 +51,7 @@ async function bindingsRead(): Promise<number> {
 
 test("of 10,000 bindings it reads those that it wakes", async () => {
   const before = await bindingsRead();
-  await ingest(database.db, [
-    {
-      origin: "github",
-      deliveryId: randomUUID(),
-      kind: "push",
-      sources: ["shop"],
-      project: null,
-      neonBranchId: null,
-      wakes: true,
-      subject: {},
-      ignored: null,
-    },
-  ]);
+  await ingest(database.db, [incoming({ subject: {} })]);
   expect((await bindingsRead()) - before).toBeLessThan(10);
   const { rows } = await database.db.execute<{ n: number }>(
     sql`select count(*)::int as n from branchline.place where due_at is not null`,
