@@ -189,7 +189,10 @@ class NeonSource implements Source {
 
   async #reread(id: string, roles: readonly string[]): Promise<LoginReading | null> {
     const [branch, answers] = await Promise.all([this.#branch(id), this.#reveal(id, roles)]);
-    return branch === null ? null : { branch, passwords: passwordsOf(roles, answers) };
+    if (branch === null) return null;
+    // A role that can log in no more has no password to be told; reconcile finds out what has become of it.
+    const able = roles.filter((role) => !isRefused(answers.get(role)));
+    return { branch, passwords: passwordsOf(able, answers) };
   }
 
   /** By role: what is wrong matters only if it is one that can log in. */
@@ -236,6 +239,10 @@ function passwordsOf(
   }
   return passwords;
 }
+
+/** Neon refuses the question itself, which says nothing about the key, the project or the moment. */
+const isRefused = (answer: Secret | SyncError | null | undefined): boolean =>
+  answer instanceof SyncError && (answer.where.status === 400 || answer.where.status === 422);
 
 const ID = /^[a-z0-9-]{1,60}$/;
 

@@ -249,6 +249,18 @@ describe("read()", () => {
     await expect(source.read("br-a", ["app"])).rejects.toMatchObject({ code: "unavailable" });
   });
 
+  it("rereads what it can of roles of which one can log in no more, and fails for any other reason", async () => {
+    const answer = contents(["app", "was"]);
+    const { source } = open((request) =>
+      request.path.includes("/was/") ? { status: 400, body: {} } : answer(request),
+    );
+    expect([...((await source.reread("br-a", ["app", "was"]))?.passwords.keys() ?? [])]).toEqual(["app"]);
+    const { source: unwell } = open((request) =>
+      request.path.includes("/was/") ? { status: 503, body: {} } : answer(request),
+    );
+    await expect(unwell.reread("br-a", ["app", "was"])).rejects.toMatchObject({ code: "unavailable" });
+  });
+
   it("asks for at most four passwords at once", async () => {
     const names = Array.from({ length: 20 }, (_, n) => `role_${n}`);
     let running = 0;
