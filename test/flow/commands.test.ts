@@ -23,11 +23,9 @@ beforeAll(async () => {
   const { state } = world.sandbox.neon;
   for (const name of [BRANCH, "preview/feat/x", "Preview/y", "main-old"]) state.createBranch({ name });
   await state.settled();
-  const { db } = world.service.runtime.database;
-  await until(
-    async () => (await listBranches(db, { limit: 50, after: null, filter: {} }))?.items.length === 5,
-    { timeoutMs: 30_000, what: "five branches" },
-  );
+  await until(async () => (await known()) === 5, { timeoutMs: 30_000, what: "five branches" });
+  // The stand-in's databases start one after the other, and a password that changes waits for its turn.
+  await until(async () => (await unsettled()) === 0, { timeoutMs: 60_000, what: "every binding to settle" });
   env = { BRANCHLINE_URL: world.apiUrl, BRANCHLINE_TOKEN: world.adminToken };
   const { computes } = world.sandbox;
   const ca = join(folder, "ca.pem");
@@ -46,6 +44,19 @@ const json = async (...args: string[]) => JSON.parse((await run([...args, "--jso
 
 const strings = (branch: string, role = "shop_owner") =>
   world.sandbox.neon.state.connectionStrings(branch, role, "shop");
+
+/** Branches that Branchline knows. */
+const known = async (): Promise<number | undefined> => {
+  const { db } = world.service.runtime.database;
+  return (await listBranches(db, { limit: 50, after: null, filter: {} }))?.items.length;
+};
+
+const unsettled = async (): Promise<number> => {
+  const { rows } = await world.service.runtime.database.db.execute(
+    sql`select 1 from branchline.binding where state not in ('synced', 'parked')`,
+  );
+  return rows.length;
+};
 
 async function auditRows(): Promise<Record<string, unknown>[]> {
   const { rows } = await world.service.runtime.database.db.execute(
@@ -127,7 +138,9 @@ describe("connection", () => {
     expect((await run(["connection", "shop/short-lived"])).code).toBe(66);
     state.deleteBranch(branch.id);
     expect((await run(["connection", "shop/renamed-just-now"])).code).toBe(66);
-  });
+    // On a slow machine a watch has seen it meanwhile.
+    await until(async () => (await known()) === 5, { timeoutMs: 30_000, what: "five branches again" });
+  }, 60_000);
 });
 
 describe("a server that cannot be talked to", () => {
