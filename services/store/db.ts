@@ -38,8 +38,7 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
     max,
     keepAlive: true,
     connectionTimeoutMillis: 5_000,
-    // A new connection knows no statement yet, so a quiet service keeps its few.
-    idleTimeoutMillis: 600_000,
+    idleTimeoutMillis: 30_000,
     query_timeout: 15_000,
     statement_timeout: 14_000,
     application_name: "branchline",
