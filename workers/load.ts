@@ -1,16 +1,10 @@
 /** What a push has to know before it begins, read from our own rows. */
-import { type BindingWithAll, bindingsAtPlace } from "../services/store/binding.ts";
+import type { BindingWithAll } from "../services/store/binding.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
-import { ledgerOf } from "../services/store/ledger.ts";
-import {
-  loginsHere,
-  type Production,
-  placeAtDestination,
-  productionHere,
-} from "../services/store/loading.ts";
+import type { Lease } from "../services/store/lease.ts";
+import type { Production } from "../services/store/loading.ts";
 import type { LoginRow } from "../services/store/login.ts";
 import { type PlaceRow, unsettle } from "../services/store/place.ts";
-import type { Lease } from "../services/store/work.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushBinding, PushInput } from "../services/sync/push.ts";
 import { destinationAdapter, type Runtime } from "./runtime.ts";
@@ -30,18 +24,11 @@ export interface Loaded {
 
 /** Null if nothing may be written there now: the destination is gone, or writes are suspended. */
 export async function loadPush(runtime: Runtime, id: string, lease: Lease): Promise<Loaded | null> {
-  const { db } = runtime.database;
   // Whoever held the lease before us may still have a request on its way.
-  if (lease.takeover) await unsettle(db, id, runtime.settings.settleMs);
-  const [found, all, ledger, logins, production] = await Promise.all([
-    placeAtDestination(db, id),
-    bindingsAtPlace(db, id),
-    ledgerOf(db, id),
-    loginsHere(db, id),
-    productionHere(db, id),
-  ]);
-  if (found === undefined) return null;
-  const { place: row, destination } = found;
+  if (lease.takeover) await unsettle(runtime.database.db, id, runtime.settings.settleMs);
+  const found = await runtime.loadPlace(id);
+  if (found === null) return null;
+  const { place: row, destination, bindings: all, ledger, logins, production } = found;
   if (destination.removedAt !== null) return null;
   const adapter = destinationAdapter(runtime, destination.kind);
   // The destination leads elsewhere by now: what was written in the account before stays as it is.

@@ -134,9 +134,6 @@ async function claim(
 ): Promise<Omit<Claim, "observation">> {
   const ids = [...new Set(changes.map(({ bindingId }) => bindingId))];
   const asLoaded = ids.flatMap((id) => loaded.get(id)?.binding ?? []);
-  if (!(await holdBindings(tx, asLoaded, destination.id))) {
-    throw new SyncError("conflict", "what was to be written has changed meanwhile");
-  }
   const names = changes.map(({ bindingId, change }) => ({
     bindingId,
     name: change.name,
@@ -145,14 +142,14 @@ async function claim(
     gone: change.op === "put" && change.observed === null && !change.owned,
     deleting: change.op === "delete",
   }));
-  await claimNames(tx, row.id, names, work.lease.now);
-  const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id));
-  await setState(
-    tx,
-    atHome.map((binding) => binding.id),
-    "pushing",
-  );
-  const { intent, token } = await openIntent(tx, row.id, desired(runtime, changes));
+  const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id)).map(({ id }) => id);
+  const [held, { intent, token }] = await Promise.all([
+    holdBindings(tx, asLoaded, destination.id),
+    openIntent(tx, row.id, desired(runtime, changes)),
+    claimNames(tx, row.id, names, work.lease.now),
+    setState(tx, atHome, "pushing"),
+  ]);
+  if (!held) throw new SyncError("conflict", "what was to be written has changed meanwhile");
   return { intent, token, mark: markOf(runtime, loaded, ids[0]) };
 }
 

@@ -1,5 +1,5 @@
 /** Reads one branch at Neon and raises `wanted` of every binding whose inputs moved. */
-import { type BindingRow, bindingsOfBranch } from "../services/store/binding.ts";
+import { type BindingRow, bindingsOfBranch, ensureBindings } from "../services/store/binding.ts";
 import {
   type BranchInSource,
   type BranchRow,
@@ -28,13 +28,15 @@ const SUCCESSION_MS = { due: 250, unready: 5_000 };
 
 export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
   await runWork(runtime, "branch", id, stopping, async (work) => {
-    const { db } = runtime.database;
-    const [found, upTo, bound, rules] = await Promise.all([
-      branchInSource(db, id),
-      lastEventId(db),
-      bindingsOfBranch(db, id),
-      rulesAround(db, id),
-    ]);
+    const [found, upTo, bound, rules] = await runtime.database.together(
+      async (db) =>
+        await Promise.all([
+          branchInSource(db, id),
+          lastEventId(db),
+          bindingsOfBranch(db, id),
+          rulesAround(db, id),
+        ]),
+    );
     if (found === undefined) return { kind: "done", dueInMs: null };
     if (found.branch.goneAt !== null) return await bury(runtime, found.branch, upTo, work);
     return found.source.removedAt === null
@@ -89,14 +91,18 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
   const dueInMs = again ? runtime.settings.rereadEveryMs : null;
   return await work.finish({ kind: "done", dueInMs }, async (tx, hinted) => {
     // What Neon said may be older than a hint that came in meanwhile: then it does not count.
-    if (hinted) return;
-    const recorded = await recordAll(runtime, tx, row, reading, wanted);
+    if (await hinted) return;
     const { noticed } = row;
-    await want(runtime, tx, { view, branchId: row.id, entries: meant, reading, known: recorded, noticed });
-    const unmeant = bound.filter((b) => !meant.some((entry) => entry.rule.id === b.ruleId));
-    await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", row.noticed));
-    await markRead(tx, row.id);
-    await settleEvents(tx, { branchId: row.id }, upTo);
+    const rulesMeant = meant.map(({ rule }) => rule.id);
+    const [recorded, bindings] = await Promise.all([
+      recordAll(runtime, tx, row, reading, wanted),
+      ensureBindings(tx, row.id, rulesMeant),
+      markRead(tx, row.id),
+      settleEvents(tx, { branchId: row.id }, upTo),
+    ]);
+    await want(runtime, tx, { view, bindings, entries: meant, reading, known: recorded, noticed });
+    const unmeant = bound.filter((b) => !rulesMeant.includes(b.ruleId));
+    await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", noticed));
   });
 }
 

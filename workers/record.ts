@@ -2,7 +2,7 @@
 import { type BindingWithAll, recordApplied, setOutcome } from "../services/store/binding.ts";
 import type { Db } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
-import { recordEvent } from "../services/store/event.ts";
+import { recordEvent, recordEvents } from "../services/store/event.ts";
 import {
   countDrift,
   doubtNames,
@@ -12,8 +12,7 @@ import {
   type Holding,
   recordNames as settleNames,
 } from "../services/store/ledger.ts";
-import { forgetCauses, type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
-import { type PushResult, recordPush } from "../services/store/push.ts";
+import { type PlaceRow, setPlaceSeen, unsettle } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
 import type { Drift } from "../services/sync/drift.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
@@ -22,6 +21,7 @@ import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { DestinationAdapter, Traits } from "../services/sync/ports.ts";
 import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
 import { parseVariable } from "../services/sync/variables.ts";
+import { writeHistory } from "./history.ts";
 import type { Trace } from "./push.ts";
 import type { Outcome, Work } from "./run.ts";
 import type { Counted, Runtime } from "./runtime.ts";
@@ -46,31 +46,39 @@ export async function recordOutcome(
   outcome: PushOutcome,
   heldMs: number,
 ): Promise<Outcome> {
-  const { row, work, runtime } = context;
+  const { work } = context;
   const unsure = outcome.applied.some(({ result }) => result.unsettled);
   const finished = outcome.applied.every(({ result }) => result.error === null);
   const conclusion = againAfterHold(conclude(context, outcome, unsure), heldMs);
   await work.finish(conclusion, async (tx) => {
-    await recordNames(tx, context, input, outcome);
-    await recordBindings(context, tx, outcome);
-    // What could not be written again this time is written when it can be, and holds up nobody's settling.
-    if (input.force) await doubtNames(tx, row.id, doneIn(outcome));
-    const settled = !unsure && row.settleAt !== null && row.settleAt <= work.lease.now;
-    const { shared, reference } = outcome;
-    await setPlaceSeen(tx, row.id, { shared, settled, finished, reference });
-    if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
-    for (const { name, kind } of repairedDrift(outcome)) {
-      await recordEvent(tx, {
-        origin: "push",
-        kind: `drift.${kind}`,
-        subject: { destination: context.destination.name, place: row.key, name },
-        outcome: "processed",
-      });
-    }
-    await writeHistory(context, tx, outcome);
+    const repaired = repairedDrift(outcome).map(({ name, kind }) => ({
+      origin: "push" as const,
+      kind: `drift.${kind}`,
+      subject: { destination: context.destination.name, place: context.row.key, name },
+      outcome: "processed" as const,
+    }));
+    // None of these needs another's answer.
+    await Promise.all([
+      recordNames(tx, context, input, outcome),
+      recordBindings(context, tx, outcome),
+      recordPlace(tx, context, { outcome, unsure, finished }),
+      recordEvents(tx, repaired),
+      writeHistory(context, tx, outcome),
+    ]);
   });
   await reconcileSuperseded(context, outcome);
   return conclusion;
+}
+
+async function recordPlace(
+  tx: Db,
+  { row, work, runtime }: PushContext,
+  { outcome, unsure, finished }: { outcome: PushOutcome; unsure: boolean; finished: boolean },
+): Promise<void> {
+  const settled = !unsure && row.settleAt !== null && row.settleAt <= work.lease.now;
+  const { shared, reference } = outcome;
+  await setPlaceSeen(tx, row.id, { shared, settled, finished, reference });
+  if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
 }
 
 /** What was left out since its branch is held is due when the hold ends. A moment later, so that it has ended. */
@@ -93,7 +101,7 @@ const repairedDrift = ({ plan, applied }: PushOutcome): PushOutcome["plan"]["dri
 async function recordNames(
   tx: Db,
   { row: { id: placeId }, adapter: { traits } }: PushContext,
-  { ledger, bindings }: PushInput,
+  { ledger, bindings, force }: PushInput,
   outcome: PushOutcome,
 ): Promise<void> {
   const holding = (bindingId: string, name: string) => holdingOf(bindings, bindingId, name, traits);
@@ -121,6 +129,8 @@ async function recordNames(
     placeId,
     repairedDrift(outcome).map((drift) => drift.name),
   );
+  // What could not be written again this time is written when it can be, and holds up nobody's settling.
+  if (force) await doubtNames(tx, placeId, doneIn(outcome));
 }
 
 type Spelling = Pick<Traits, "normaliseName">;
@@ -146,30 +156,44 @@ function holdingOf(
 
 async function recordBindings(context: PushContext, tx: Db, outcome: PushOutcome): Promise<void> {
   const { loaded, row } = context;
-  const arrived: { bindingId: string; placeId: string }[] = [];
-  for (const [id, what] of outcome.bindings) {
+  const here = [...outcome.bindings].flatMap(([id, what]) => {
     const entry = loaded.get(id);
-    if (entry === undefined) continue;
-    const { binding, rule } = entry;
     // How it fares is told by the place where it lives, not by one that it has left.
-    if (livesElsewhere(binding, row.id)) continue;
-    if (what.kind === "failed") {
-      const { error } = what;
-      const { state } = verdict(error, row.attempts);
-      const reason = { code: error.code, cause: error.message, next: nextFor(error) };
-      await setOutcome(tx, [id], state, reason);
-    } else if (what.kind === "drifted") {
-      await reportDrift(context, tx, entry, what.drift);
-    } else if (what.kind === "done" && what.removed) {
-      if (binding.leaving) await recordApplied(tx, id, binding.wanted, "removed");
-    } else if (what.kind === "done") {
-      const state = rule.orphanedAt === null ? "synced" : "orphaned";
-      await recordApplied(tx, id, binding.wanted, state, what.warning);
-      if (binding.wanted > binding.applied) arrived.push({ bindingId: id, placeId: row.id });
-    }
-  }
+    return entry === undefined || livesElsewhere(entry.binding, row.id) ? [] : [{ entry, what }];
+  });
+  const arrived = here.filter(
+    ({ entry: { binding }, what }) =>
+      what.kind === "done" && !what.removed && binding.wanted > binding.applied,
+  );
+  const homes = arrived.map(({ entry }) => ({ bindingId: entry.binding.id, placeId: row.id }));
+  const [left] = await Promise.all([
+    formerPlaces(tx, homes),
+    ...here.map(async ({ entry, what }) => await recordBinding(context, tx, entry, what)),
+  ]);
   // What it left behind elsewhere may go now.
-  if (arrived.length > 0) await markDue(tx, "place", await formerPlaces(tx, arrived));
+  await markDue(tx, "place", left);
+}
+
+async function recordBinding(
+  context: PushContext,
+  tx: Db,
+  entry: BindingWithAll,
+  what: BindingOutcome,
+): Promise<void> {
+  const { binding, rule } = entry;
+  if (what.kind === "failed") {
+    const { error } = what;
+    const { state } = verdict(error, context.row.attempts);
+    const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+    await setOutcome(tx, [binding.id], state, reason);
+  } else if (what.kind === "drifted") {
+    await reportDrift(context, tx, entry, what.drift);
+  } else if (what.kind === "done" && what.removed) {
+    if (binding.leaving) await recordApplied(tx, binding.id, binding.wanted, "removed");
+  } else if (what.kind === "done") {
+    const state = rule.orphanedAt === null ? "synced" : "orphaned";
+    await recordApplied(tx, binding.id, binding.wanted, state, what.warning);
+  }
 }
 
 export const livesElsewhere = (
@@ -241,69 +265,5 @@ export async function recordFailure(
       reason,
     );
     await writeHistory(context, tx, null, { error, bindings: due.map((binding) => binding.id) });
-  });
-}
-
-/** What became of one binding, in the words of its states. */
-function resultOf(what: BindingOutcome, attempts: number): PushResult {
-  const nothing = { code: null, cause: null, next: null };
-  if (what.kind === "done") return { outcome: what.removed ? "removed" : "synced", ...nothing };
-  if (what.kind !== "failed") return { outcome: what.kind, ...nothing };
-  const { error } = what;
-  return {
-    outcome: verdict(error, attempts).state,
-    code: error.code,
-    cause: error.message,
-    next: nextFor(error),
-  };
-}
-
-/** Of bindings that have all they want nothing led here. */
-const causesOf = ({ causes }: PlaceRow, loaded: PushContext["loaded"]): string[] => [
-  ...causes,
-  ...[...loaded.values()].flatMap(({ binding }) => (binding.wanted > binding.applied ? binding.causes : [])),
-];
-
-async function writeHistory(
-  { row, work, trace, counted, destination, runtime, loaded }: PushContext,
-  tx: Db,
-  outcome: PushOutcome | null,
-  failure?: { readonly error: SyncError; readonly bindings: readonly string[] },
-): Promise<void> {
-  const applied = outcome?.applied.filter(({ result }) => result.error === null) ?? [];
-  const written = applied.filter(({ change }) => change.op === "put").length;
-  const errors = [...(outcome?.bindings.values() ?? [])].flatMap((b) =>
-    b.kind === "failed" ? [b.error] : [],
-  );
-  const error = failure?.error ?? errors[0] ?? null;
-  const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
-  const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
-  const word = error !== null ? verdict(error, row.attempts).state : well;
-  const causes = causesOf(row, loaded);
-  await forgetCauses(tx, row.id, row.causes);
-  await recordPush(tx, {
-    causes,
-    placeId: row.id,
-    epoch: work.lease.epoch,
-    startedAt: trace.startedAt,
-    outcome: word,
-    code: error?.code ?? null,
-    cause: error?.message ?? null,
-    next: error === null ? null : nextFor(error),
-    written,
-    deleted: applied.length - written,
-    calls: counted.calls,
-    steps: trace.steps(),
-    bindings: [...(outcome?.bindings.keys() ?? failure?.bindings ?? [])],
-    results: Object.fromEntries(
-      [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row.attempts)]),
-    ),
-  });
-  const seconds = (Date.now() - trace.startedAt.getTime()) / 1000;
-  runtime.metrics.pushed({
-    destination: destination.name,
-    outcome: word,
-    code: error?.code ?? null,
-    seconds,
   });
 }

@@ -1,16 +1,8 @@
 /** Runs one piece of work under its row's lease, and turns how it ended into the row's next due time. */
 
 import { type Db, withoutDeadlock } from "../services/store/db.ts";
-import {
-  holdLease,
-  type Lease,
-  markDue,
-  type Release,
-  releaseLease,
-  renewLease,
-  takeLease,
-  type WorkKind,
-} from "../services/store/work.ts";
+import { holdLease, type Lease, type Release, releaseLease, renewLease } from "../services/store/lease.ts";
+import { markDue, type WorkKind } from "../services/store/work.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { Runtime } from "./runtime.ts";
@@ -27,14 +19,14 @@ export interface Work {
   readonly signal: AbortSignal;
   /**
    * Runs `body` in a transaction that holds the row: whatever it writes, it writes as the holder of the
-   * lease. Throws `LostLease` if that is somebody else by now, and nothing is written.
+   * lease. Throws `LostLease` if that is somebody else by now, and nothing is written; `body` need not wait for that.
    */
   record<T>(body: (tx: Db) => Promise<T>): Promise<T>;
   /**
    * The last record: in one transaction the lease is given back and `body` writes what came of it. `hinted`: somebody
    * has hinted at the row since the lease was taken, and it stays due. Throws as `record`. Returns the outcome.
    */
-  finish(outcome: Outcome, body: (tx: Db, hinted: boolean) => Promise<void>): Promise<Outcome>;
+  finish(outcome: Outcome, body: (tx: Db, hinted: Promise<boolean>) => Promise<void>): Promise<Outcome>;
 }
 
 export class LostLease extends Error {
@@ -64,7 +56,7 @@ export async function runWork(
   const log = runtime.log.child({ kind, id });
   try {
     const asked = performance.now();
-    const lease = await takeLease(db, kind, id, leaseMs);
+    const lease = await runtime.takeLease(kind, id);
     if (lease === null) return;
     const held = keepLease(db, lease, leaseMs, asked, stopping);
     let finished = false;
@@ -75,14 +67,18 @@ export async function runWork(
       signal: held.signal,
       record: async (write) =>
         await inTransaction(async (tx) => {
-          if (!(await holdLease(tx, lease))) throw new LostLease();
-          return await write(tx);
+          const holding = holdLease(tx, lease).then((held) => {
+            if (!held) throw new LostLease();
+          });
+          return await inOrder(holding, write(tx));
         }),
       finish: async (outcome, write) => {
         await inTransaction(async (tx) => {
-          const released = await releaseLease(tx, lease, releaseOf(lease, outcome));
-          if (released === null) throw new LostLease();
-          await write(tx, released.hinted);
+          const hinted = releaseLease(tx, lease, releaseOf(lease, outcome)).then((released) => {
+            if (released === null) throw new LostLease();
+            return released.hinted;
+          });
+          await inOrder(hinted, write(tx, hinted));
         });
         finished = true;
         return outcome;
@@ -110,6 +106,14 @@ export async function runWork(
   } finally {
     runtime.kick();
   }
+}
+
+/** Both under way; what `first` throws is what counts, since the rest is only good if that went well. */
+async function inOrder<T>(first: Promise<unknown>, second: Promise<T>): Promise<T> {
+  const [one, other] = await Promise.allSettled([first, second]);
+  if (one.status === "rejected") throw one.reason;
+  if (other.status === "rejected") throw other.reason;
+  return other.value;
 }
 
 const tooDeadly = ({ deaths, kind }: Lease): SyncError =>

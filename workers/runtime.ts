@@ -8,6 +8,8 @@ import { createProver } from "../services/sources/proof.ts";
 import type { Allowance } from "../services/store/allowance.ts";
 import type { Database } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
+import type { TakeLease } from "../services/store/lease.ts";
+import type { LoadPlace } from "../services/store/loading.ts";
 import type { SourceRow } from "../services/store/source.ts";
 import { pooledHost } from "../services/sync/connection-strings.ts";
 import { SyncError } from "../services/sync/errors.ts";
@@ -61,6 +63,8 @@ export interface Runtime {
   readonly metrics: Metrics;
   /** What vendors allow, shared with all other processes. */
   readonly allowance: Allowance;
+  readonly takeLease: TakeLease;
+  readonly loadPlace: LoadPlace;
   /** The dispatcher should look: something was committed. */
   kick(): void;
 }

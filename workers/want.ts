@@ -1,5 +1,5 @@
 /** What a branch's rules want, written down: bindings, places, and `wanted` where an input moved. */
-import { type BindingRow, ensureBindings, raiseWanted, setState } from "../services/store/binding.ts";
+import { type BindingRow, raiseWanted, setState } from "../services/store/binding.ts";
 import type { Db } from "../services/store/db.ts";
 import { formerPlaces } from "../services/store/ledger.ts";
 import type { LoginRow } from "../services/store/login.ts";
@@ -17,7 +17,8 @@ import { destinationAdapter, type Runtime } from "./runtime.ts";
 
 export interface Meant {
   readonly view: BranchView;
-  readonly branchId: string;
+  /** One for each of the entries. */
+  readonly bindings: readonly BindingRow[];
   readonly entries: readonly RuleWithDestination[];
   /** Null: no rule asks for a login. */
   readonly reading: BranchReading | null;
@@ -42,14 +43,9 @@ export function attempt(reading: BranchReading, login: LoginWanted): LoginMateri
 
 /** A handful of statements, however many rules there are. */
 export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void> {
-  const bindings = await ensureBindings(
-    tx,
-    meant.branchId,
-    meant.entries.map(({ rule }) => rule.id),
-  );
   const wishes: Wish[] = [];
   for (const entry of meant.entries) {
-    const binding = bindings.find((one) => one.ruleId === entry.rule.id);
+    const binding = meant.bindings.find((one) => one.ruleId === entry.rule.id);
     if (binding === undefined) continue;
     const wish = wishOf(runtime, meant, entry, binding);
     if (wish instanceof SyncError) {
@@ -121,10 +117,8 @@ async function raise(
     ({ moves, bindingId }) => (moves || heirs.has(bindingId)) && !removed.has(bindingId),
   );
   if (raised.length === 0) return;
-  await raiseWanted(tx, raised, noticed);
-  await markDue(tx, "place", [
-    ...new Set([...raised.map((one) => one.placeId), ...(await formerPlaces(tx, raised))]),
-  ]);
+  const [left] = await Promise.all([formerPlaces(tx, raised), raiseWanted(tx, raised, noticed)]);
+  await markDue(tx, "place", [...new Set([...raised.map((one) => one.placeId), ...left])]);
 }
 
 type Placed = Wish & { readonly bindingId: string; readonly placeId: string };

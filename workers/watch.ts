@@ -9,7 +9,7 @@ import {
   updateBranch,
 } from "../services/store/branch.ts";
 import type { Db } from "../services/store/db.ts";
-import { lastEventId, recordEvent, recordEvents, settleEvents } from "../services/store/event.ts";
+import { lastEventId, recordEvents, settleEvents } from "../services/store/event.ts";
 import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
@@ -24,8 +24,9 @@ const LIST_EVERY = 10;
 
 export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
   await runWork(runtime, "source", id, stopping, async (work) => {
-    const { db } = runtime.database;
-    const [row, upTo, known] = await Promise.all([sourceById(db, id), lastEventId(db), liveBranches(db, id)]);
+    const [row, upTo, known] = await runtime.database.together(
+      async (db) => await Promise.all([sourceById(db, id), lastEventId(db), liveBranches(db, id)]),
+    );
     if (row === undefined || row.removedAt !== null) return { kind: "done", dueInMs: null };
     return await look(runtime, row, known, upTo, work);
   });
@@ -64,23 +65,29 @@ async function look(
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
   return await work.finish({ kind: "done", dueInMs }, async (tx) => {
-    await takeIn(tx, row, known, listed, moved);
-    await countMissed(
-      tx,
-      missing.map((branch) => branch.id),
-    );
-    for (const branch of gone) await buryBranch(tx, branch);
-    if (held && row.heldSince === null) {
-      const reason = `${missing.length} of ${known.length} branches are missing at once`;
-      await recordEvent(tx, { origin: "watch", kind: "deletes.held", sourceId: row.id, reason });
-    }
     const seen = { cursor: moved.cursor, listed: true, held };
     const { revision } = work.lease;
-    // As if somebody had said so: the next look lists again.
-    await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
-    // What came after the list is found by the next look, and so is what an event led to.
-    if (!unlisted) await settleEvents(tx, { sourceId: row.id }, upTo);
+    const reason = `${missing.length} of ${known.length} branches are missing at once`;
+    const lost = { origin: "watch", kind: "deletes.held", sourceId: row.id, reason } as const;
+    // None of these needs another's answer.
+    await Promise.all([
+      takeIn(tx, row, known, listed, moved),
+      bury(tx, missing, gone),
+      recordEvents(tx, held && row.heldSince === null ? [lost] : []),
+      // As if somebody had said so: the next look lists again.
+      recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision }),
+      // What came after the list is found by the next look, and so is what an event led to.
+      unlisted ? null : settleEvents(tx, { sourceId: row.id }, upTo),
+    ]);
   });
+}
+
+async function bury(tx: Db, missing: readonly BranchRow[], gone: readonly BranchRow[]): Promise<void> {
+  await countMissed(
+    tx,
+    missing.map((branch) => branch.id),
+  );
+  for (const branch of gone) await buryBranch(tx, branch);
 }
 
 /** Whether something has moved that came after the list. */
@@ -121,17 +128,14 @@ async function takeIn(
 ): Promise<void> {
   const { matched } = match(known, listed);
   const appeared = listed.filter(({ id }) => !matched.has(id));
-  await insertBranches(tx, row.id, appeared.map(factsOf));
-  await recordEvents(
-    tx,
-    appeared.map(({ id, name }) => ({
-      origin: "watch",
-      kind: "branch.appeared",
-      sourceId: row.id,
-      subject: { branch: name, neonId: id },
-      outcome: "processed",
-    })),
-  );
+  const appearances = appeared.map(({ id, name }) => ({
+    origin: "watch" as const,
+    kind: "branch.appeared",
+    sourceId: row.id,
+    subject: { branch: name, neonId: id },
+    outcome: "processed" as const,
+  }));
+  await Promise.all([insertBranches(tx, row.id, appeared.map(factsOf)), recordEvents(tx, appearances)]);
   for (const seen of listed) {
     const facts = factsOf(seen);
     const before = matched.get(seen.id);

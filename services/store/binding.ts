@@ -1,10 +1,11 @@
 /** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
-import { and, eq, getTableColumns, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
 import { branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
+import { groupedBy } from "./grouped.ts";
 import { place } from "./place.ts";
 import { type RuleRow, rule } from "./rule.ts";
 import { type SourceRow, source } from "./source.ts";
@@ -70,21 +71,36 @@ export async function bindingsOfBranch(db: Db, branchId: string): Promise<Bindin
 }
 
 /** All bindings that live at a place or own names there, with what they are made of. */
-export async function bindingsAtPlace(db: Db, placeId: string): Promise<BindingWithAll[]> {
-  return await db
-    .select({ binding, rule, branch, source, destinationKind: destination.kind })
+export async function bindingsAtPlace(db: Db, placeId: string): Promise<readonly BindingWithAll[]> {
+  return (await bindingsAtPlaces(db, [placeId])).get(placeId) ?? [];
+}
+
+/** The same for several places. Those without bindings are left out. */
+export async function bindingsAtPlaces(
+  db: Db,
+  placeIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly BindingWithAll[]>> {
+  const ids = sql`${sql.param([...placeIds])}::uuid[]`;
+  const rows = await db
+    .select({ at: sql<string>`here.at`, binding, rule, branch, source, destinationKind: destination.kind })
     .from(binding)
+    .innerJoin(
+      sql`(
+        select place_id as at, id from branchline.binding where place_id = any(${ids})
+        union select place_id, binding_id from branchline.ledger where place_id = any(${ids})
+      ) here`,
+      sql`here.id = ${binding.id}`,
+    )
     .innerJoin(rule, eq(rule.id, binding.ruleId))
     .innerJoin(branch, eq(branch.id, binding.branchId))
     .innerJoin(source, eq(source.id, rule.sourceId))
     .innerJoin(destination, eq(destination.id, rule.destinationId))
-    .where(
-      or(
-        eq(binding.placeId, placeId),
-        sql`${binding.id} in (select binding_id from branchline.ledger where place_id = ${placeId})`,
-      ),
-    )
     .orderBy(rule.name, binding.id);
+  return groupedBy(
+    rows,
+    ({ at }) => at,
+    ({ at: _, ...all }) => all,
+  );
 }
 
 /** The bindings of a branch for these rules, made where there are none yet. */
@@ -165,21 +181,13 @@ export async function setState(
   reason: Reason | null = null,
 ): Promise<void> {
   if (ids.length === 0) return;
-  await db
-    .update(binding)
-    .set({
-      state,
-      since: sql`case when ${binding.state} = ${state} and ${binding.code} is not distinct from ${reason?.code ?? null} then ${binding.since} else now() end`,
-      code: reason?.code ?? null,
-      cause: reason?.cause ?? null,
-      next: reason?.next ?? null,
-    })
-    .where(
-      and(
-        inArray(binding.id, [...ids]),
-        state === "removed" || state === "retained" ? undefined : isNull(binding.suspendedAt),
-      ),
-    );
+  const { code = null, cause = null, next = null } = reason ?? {};
+  await db.execute(sql`
+    update branchline.binding set
+      since = case when state = ${state} and code is not distinct from ${code} then since else now() end,
+      state = ${state}, code = ${code}, cause = ${cause}, next = ${next}
+    where id = any(${sql.param([...ids])}::uuid[])
+      and (suspended_at is null or ${state} in ('removed', 'retained'))`);
 }
 
 /**
@@ -216,28 +224,25 @@ export async function holdBindings(
   destinationId: string,
 ): Promise<boolean> {
   if (loaded.length === 0) return true;
-  const rows = await db
-    .select({
-      ...getTableColumns(binding),
-      stopped: sql<boolean>`exists (select from branchline.installation where suspended_at is not null)
-        or exists (select from branchline.destination where id = ${destinationId} and suspended_at is not null)
-        or exists (select from branchline.branch h where h.id = ${binding.branchId} and h.held_until > now())`,
-    })
-    .from(binding)
-    .where(
-      inArray(
-        binding.id,
-        loaded.map((row) => row.id),
-      ),
-    )
-    .orderBy(binding.id)
-    .for("update");
+  const { rows } = await db.execute<{
+    id: string;
+    leaving: boolean;
+    place_id: string | null;
+    state: BindingState;
+    stopped: boolean;
+  }>(sql`
+    select id, leaving, place_id, state, suspended_at is not null
+      or exists (select from branchline.installation where suspended_at is not null)
+      or exists (select from branchline.destination where id = ${destinationId} and suspended_at is not null)
+      or exists (select from branchline.branch h where h.id = b.branch_id and h.held_until > now()) as stopped
+    from branchline.binding b where id = any(${sql.param(loaded.map((row) => row.id))}::uuid[])
+    order by id for update`);
   return loaded.every((was) => {
     const is = rows.find((row) => row.id === was.id);
-    if (is === undefined || is.stopped || is.leaving !== was.leaving || is.placeId !== was.placeId)
+    if (is === undefined || is.stopped || is.leaving !== was.leaving || is.place_id !== was.placeId)
       return false;
     const kept = is.state !== "removed" && is.state !== "retained";
-    return (kept || is.state === was.state) && is.suspendedAt === null;
+    return kept || is.state === was.state;
   });
 }
 
@@ -275,22 +280,20 @@ export async function recordApplied(
   warning: string | null = null,
 ): Promise<void> {
   // Suspended while it was being written; what ends all the same ends.
-  const stopped = state === "removed" ? sql`false` : sql`${binding.suspendedAt} is not null`;
-  await db
-    .update(binding)
-    .set({
-      applied: sql`greatest(${binding.applied}, ${generation})`,
-      appliedAt: sql`now()`,
-      adopt: sql`case when ${binding.wanted} > ${generation} then ${binding.adopt} end`,
-      state: sql`case when ${binding.state} in ('removed', 'retained') or ${stopped} then ${binding.state}
-        when ${binding.wanted} > ${generation} then 'pending' else ${state} end`,
-      since: sql`case when ${binding.state} = ${state} or ${stopped} then ${binding.since} else now() end`,
-      code: sql`case when ${stopped} then ${binding.code} end`,
-      cause: sql`case when ${stopped} then ${binding.cause} end`,
-      next: sql`case when ${stopped} then ${binding.next} end`,
-      warning,
-    })
-    .where(eq(binding.id, id));
+  const stopped = state === "removed" ? sql`false` : sql`suspended_at is not null`;
+  await db.execute(sql`
+    update branchline.binding set
+      applied = greatest(applied, ${generation}),
+      applied_at = now(),
+      adopt = case when wanted > ${generation} then adopt end,
+      state = case when state in ('removed', 'retained') or ${stopped} then state
+        when wanted > ${generation} then 'pending' else ${state} end,
+      since = case when state = ${state} or ${stopped} then since else now() end,
+      code = case when ${stopped} then code end,
+      cause = case when ${stopped} then cause end,
+      next = case when ${stopped} then next end,
+      warning = ${warning}
+    where id = ${id}`);
 }
 
 /** Still in force: neither taken away nor of a rule that left or a branch that went. */

@@ -1,11 +1,12 @@
 /** The names we own at a place. Written before the vendor is, and never deleted on a guess. */
-import { and, eq, inArray, notInArray, sql } from "drizzle-orm";
+import { and, eq, inArray, notInArray, type SQL, sql } from "drizzle-orm";
 import { bigint, boolean, index, integer, primaryKey, text, uuid } from "drizzle-orm/pg-core";
 import { SyncError } from "../sync/errors.ts";
 import type { LedgerEntry } from "../sync/model.ts";
 import type { Fingerprint } from "../sync/ports.ts";
 import { binding } from "./binding.ts";
 import { branchline, type Db } from "./db.ts";
+import { groupedBy } from "./grouped.ts";
 import { login } from "./login.ts";
 import { place } from "./place.ts";
 import { instant } from "./work.ts";
@@ -54,9 +55,25 @@ const entry = {
   drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
 };
 
-export async function ledgerOf(db: Db, placeId: string): Promise<LedgerEntry[]> {
-  return await db.select(entry).from(ledger).where(eq(ledger.placeId, placeId)).orderBy(ledger.name);
+/** Of several places; those without names are left out. */
+export async function ledgersOf(
+  db: Db,
+  placeIds: readonly string[],
+): Promise<ReadonlyMap<string, readonly LedgerEntry[]>> {
+  const rows = await db
+    .select({ ...entry, placeId: ledger.placeId })
+    .from(ledger)
+    .where(sql`${ledger.placeId} = any(${sql.param([...placeIds])}::uuid[])`)
+    .orderBy(ledger.placeId, ledger.name);
+  return byPlace(rows);
 }
+
+const byPlace = (rows: readonly (LedgerEntry & { readonly placeId: string })[]) =>
+  groupedBy(
+    rows,
+    ({ placeId }) => placeId,
+    ({ placeId: _, ...kept }): LedgerEntry => kept,
+  );
 
 /** All names at all places. */
 export async function wholeLedger(db: Db): Promise<(LedgerEntry & { readonly placeId: string })[]> {
@@ -85,13 +102,7 @@ export async function keptLedgersOf(
       ),
     )
     .orderBy(ledger.placeId, ledger.name);
-  const ledgers = new Map<string, LedgerEntry[]>();
-  for (const { placeId, ...kept } of rows) {
-    const here = ledgers.get(placeId) ?? [];
-    here.push(kept);
-    ledgers.set(placeId, here);
-  }
-  return ledgers;
+  return byPlace(rows);
 }
 
 export interface NameClaim {
@@ -118,50 +129,49 @@ export async function claimNames(
   names: readonly NameClaim[],
   since: Date,
 ): Promise<void> {
-  if (names.length === 0) return;
-  await forgetWrites(
-    db,
-    placeId,
-    names.filter(({ gone }) => gone).map(({ name }) => name),
-  );
-  const rows = names.map(({ name, bindingId, fingerprint, seen, deleting }) => ({
-    placeId,
-    name,
-    bindingId,
-    writtenAt: seen ? sql`now()` : null,
-    deleting,
-    claims: fingerprint === null ? [] : [fingerprint],
-  }));
-  const claimed = await db
-    .insert(ledger)
-    .values(rows)
-    .onConflictDoUpdate({
-      target: [ledger.placeId, ledger.name],
-      set: {
-        confirmed: false,
-        deleting: sql`excluded.deleting`,
-        writtenAt: sql`coalesce(${ledger.writtenAt}, excluded.written_at)`,
-        // What an earlier request of ours makes, it makes after the last look that showed nothing; what we take
-        // away was made before.
-        claimedAt: sql`case when excluded.deleting then now()
-          when excluded.written_at is null then ${since.toISOString()}::timestamptz else ${ledger.claimedAt} end`,
-        claims: sql`array(select distinct unnest(${ledger.claims} || excluded.claims))`,
-      },
-      setWhere: sql`${ledger.bindingId} = excluded.binding_id`,
-    })
-    .returning({ name: ledger.name });
-  if (claimed.length < names.length) {
+  const all = await Promise.all([
+    // That we wrote what is gone says nothing any more about what will be there next.
+    claimAlike(db, placeId, { names: names.filter(({ gone }) => gone), since, written: sql`null` }),
+    claimAlike(db, placeId, {
+      names: names.filter(({ gone }) => !gone),
+      since,
+      written: sql`coalesce(l.written_at, excluded.written_at)`,
+    }),
+  ]);
+  if (all.reduce((sum, claimed) => sum + claimed, 0) < names.length) {
     throw new SyncError("conflict", "a name has passed to another binding since this push began");
   }
 }
 
-/** That we wrote them once says nothing any more about what will be there next. */
-async function forgetWrites(db: Db, placeId: string, names: readonly string[]): Promise<void> {
-  if (names.length === 0) return;
-  await db
-    .update(ledger)
-    .set({ writtenAt: null })
-    .where(and(eq(ledger.placeId, placeId), inArray(ledger.name, [...names])));
+interface Alike {
+  readonly names: readonly NameClaim[];
+  readonly since: Date;
+  /** When it was written, of a name that is in the ledger already. */
+  readonly written: SQL;
+}
+
+/** How many were claimed. */
+async function claimAlike(db: Db, placeId: string, { names, since, written }: Alike): Promise<number> {
+  if (names.length === 0) return 0;
+  const rows = names.map(({ name, bindingId, fingerprint, seen, deleting }) => {
+    return { name, binding_id: bindingId, seen, deleting, claims: fingerprint === null ? [] : [fingerprint] };
+  });
+  // What an earlier request of ours makes, it makes after the last look that showed nothing; what we take away was
+  // made before.
+  const { rowCount } = await db.execute(sql`
+    insert into branchline.ledger as l (place_id, name, binding_id, written_at, deleting, claims)
+    select ${placeId}::uuid, n.name, n.binding_id, case when n.seen then now() end, n.deleting, n.claims
+    from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb)
+      as n(name text, binding_id uuid, seen boolean, deleting boolean, claims text[])
+    on conflict (place_id, name) do update set
+      confirmed = false,
+      deleting = excluded.deleting,
+      written_at = ${written},
+      claimed_at = case when excluded.deleting then now()
+        when excluded.written_at is null then ${since.toISOString()}::timestamptz else l.claimed_at end,
+      claims = array(select distinct unnest(l.claims || excluded.claims))
+    where l.binding_id = excluded.binding_id`);
+  return rowCount ?? 0;
 }
 
 /** Which generation of which login a value is made of. */
@@ -261,6 +271,7 @@ export async function formerPlaces(
   db: Db,
   homes: readonly { bindingId: string; placeId: string }[],
 ): Promise<string[]> {
+  if (homes.length === 0) return [];
   const rows = await db
     .selectDistinct({ placeId: ledger.placeId, bindingId: ledger.bindingId })
     .from(ledger)

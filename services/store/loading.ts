@@ -1,51 +1,38 @@
 /**
- * What a push reads of our rows before it begins. Each of these goes by the place alone, so that they are asked for at
- * once: a push is mostly round trips.
+ * What a push reads of our rows before it begins. Pushes of one branch begin together: whoever asks while others ask
+ * is answered with them, by the same few statements.
  */
-import { and, eq, isNull, or, sql } from "drizzle-orm";
-import { binding } from "./binding.ts";
+import { and, eq, isNull, or, type SQL, sql } from "drizzle-orm";
+import type { LedgerEntry } from "../sync/model.ts";
+import { inBatches } from "./batch.ts";
+import { type BindingWithAll, binding, bindingsAtPlaces } from "./binding.ts";
 import { branch } from "./branch.ts";
-import type { Db } from "./db.ts";
+import type { Database, Db } from "./db.ts";
 import { type DestinationRow, destination } from "./destination.ts";
 import { installation } from "./installation.ts";
-import { ledger } from "./ledger.ts";
+import { ledger, ledgersOf } from "./ledger.ts";
 import { type LoginRow, login } from "./login.ts";
 import { type PlaceRow, place } from "./place.ts";
 import { rule } from "./rule.ts";
 
-export interface PlaceAtDestination {
+/** All that is known of one place. */
+export interface PlaceFacts extends PlaceAtDestination {
+  readonly bindings: readonly BindingWithAll[];
+  readonly ledger: readonly LedgerEntry[];
+  /** All logins of the branches whose bindings are here. */
+  readonly logins: readonly LoginRow[];
+  /** Of the sources whose branches have bindings here. */
+  readonly production: readonly Production[];
+}
+
+interface PlaceAtDestination {
   readonly place: PlaceRow;
   readonly destination: DestinationRow;
   /** Of the whole installation. */
   readonly suspendedAt: Date | null;
 }
 
-export async function placeAtDestination(db: Db, id: string): Promise<PlaceAtDestination | undefined> {
-  const [row] = await db
-    .select({ place, destination, suspendedAt: installation.suspendedAt })
-    .from(place)
-    .innerJoin(destination, eq(destination.id, place.destinationId))
-    .innerJoin(installation, sql`true`)
-    .where(eq(place.id, id));
-  return row;
-}
-
-/** The bindings that live at a place, and those that own names there. */
-const bindingsHere = (placeId: string) => sql`(
-  select ${binding.id} from ${binding} where ${binding.placeId} = ${placeId}
-  union select ${ledger.bindingId} from ${ledger} where ${ledger.placeId} = ${placeId})`;
-
-/** All logins of the branches whose bindings are here. */
-export async function loginsHere(db: Db, placeId: string): Promise<LoginRow[]> {
-  return await db
-    .select()
-    .from(login)
-    .where(
-      sql`${login.branchId} in (select ${binding.branchId} from ${binding} where ${binding.id} in ${bindingsHere(placeId)})`,
-    );
-}
-
-/** A default or protected branch, with the passwords that it accepted when it was last read. */
+/** A default or protected branch, with the passwords that it accepted when it was last read: one for each login. */
 export interface Production {
   readonly sourceId: string;
   readonly id: string;
@@ -60,8 +47,81 @@ export interface Production {
   readonly passwordFingerprint: string | null;
 }
 
-/** Those of the sources whose branches have bindings here: a row for each login. */
-export async function productionHere(db: Db, placeId: string): Promise<Production[]> {
+/** Everything of a place by its id; null: there is no such place. */
+export type LoadPlace = (id: string) => Promise<PlaceFacts | null>;
+
+/** Places that are loaded by one round of statements at most. */
+const MOST = 32;
+
+export function openLoading(database: Database): LoadPlace {
+  const load = inBatches<string, { facts: PlaceFacts | null }>(
+    async (ids) => {
+      const facts = await loadPlaces(database, [...new Set(ids)]);
+      return ids.map((id) => ({ facts: facts.get(id) ?? null }));
+    },
+    { most: MOST },
+  );
+  return async (id) => (await load(id)).facts;
+}
+
+async function loadPlaces(
+  { together }: Database,
+  ids: readonly string[],
+): Promise<ReadonlyMap<string, PlaceFacts>> {
+  const [places, ledgers, bindings, logins, production] = await together(
+    async (db) =>
+      await Promise.all([
+        placesAtDestinations(db, ids),
+        ledgersOf(db, ids),
+        bindingsAtPlaces(db, ids),
+        loginsAround(db, ids),
+        productionAround(db, ids),
+      ]),
+  );
+  return new Map(
+    places.map((found) => {
+      const { id } = found.place;
+      const here = bindings.get(id) ?? [];
+      const branches = new Set(here.map(({ branch }) => branch.id));
+      const sources = new Set(here.map(({ source }) => source.id));
+      const facts = {
+        ...found,
+        bindings: here,
+        ledger: ledgers.get(id) ?? [],
+        logins: logins.filter(({ branchId }) => branches.has(branchId)),
+        production: production.filter(({ sourceId }) => sources.has(sourceId)),
+      };
+      return [id, facts];
+    }),
+  );
+}
+
+async function placesAtDestinations(db: Db, ids: readonly string[]): Promise<PlaceAtDestination[]> {
+  return await db
+    .select({ place, destination, suspendedAt: installation.suspendedAt })
+    .from(place)
+    .innerJoin(destination, eq(destination.id, place.destinationId))
+    .innerJoin(installation, sql`true`)
+    .where(sql`${place.id} = any(${anyOf(ids)})`);
+}
+
+const anyOf = (ids: readonly string[]): SQL => sql`${sql.param([...ids])}::uuid[]`;
+
+/** The bindings that live at these places, and those that own names there. */
+const bindingsAround = (placeIds: readonly string[]): SQL => sql`(
+  select ${binding.id} from ${binding} where ${binding.placeId} = any(${anyOf(placeIds)})
+  union select ${ledger.bindingId} from ${ledger} where ${ledger.placeId} = any(${anyOf(placeIds)}))`;
+
+async function loginsAround(db: Db, placeIds: readonly string[]): Promise<LoginRow[]> {
+  return await db
+    .select()
+    .from(login)
+    .where(
+      sql`${login.branchId} in (select ${binding.branchId} from ${binding} where ${binding.id} in ${bindingsAround(placeIds)})`,
+    );
+}
+
+async function productionAround(db: Db, placeIds: readonly string[]): Promise<Production[]> {
   return await db
     .select({
       sourceId: branch.sourceId,
@@ -82,7 +142,7 @@ export async function productionHere(db: Db, placeId: string): Promise<Productio
         or(eq(branch.isDefault, true), eq(branch.isProtected, true)),
         sql`${branch.sourceId} in (
           select ${rule.sourceId} from ${rule} join ${binding} on ${binding.ruleId} = ${rule.id}
-          where ${binding.id} in ${bindingsHere(placeId)})`,
+          where ${binding.id} in ${bindingsAround(placeIds)})`,
       ),
     )
     .orderBy(branch.name, login.role);

@@ -130,17 +130,16 @@ export interface Intent {
  * token before takes the second call for a repeat of the first.
  */
 export async function openIntent(db: Db, id: string, desired: string): Promise<Intent> {
-  const [row] = await db
-    .update(place)
-    .set({
-      intent: sql`coalesce(${place.intent}, gen_random_uuid())`,
-      token: sql`case when ${place.intentFingerprint} = ${desired} and ${place.intent} is not null then ${place.token} else gen_random_uuid() end`,
-      intentFingerprint: desired,
-    })
-    .where(eq(place.id, id))
-    .returning({ intent: place.intent, token: place.token });
-  if (row?.intent == null || row.token === null) throw new Error("intent was not stored");
-  return { intent: row.intent, token: row.token };
+  const { rows } = await db.execute<{ intent: string; token: string }>(sql`
+    update branchline.place set
+      intent = coalesce(intent, gen_random_uuid()),
+      token = case when intent_fingerprint = ${desired} and intent is not null then token else gen_random_uuid() end,
+      intent_fingerprint = ${desired}
+    where id = ${id}
+    returning intent, token`);
+  const [row] = rows;
+  if (row === undefined) throw new Error("intent was not stored");
+  return row;
 }
 
 /** Everything at the place is written again after `delayMs`, unconditionally. */

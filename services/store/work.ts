@@ -4,7 +4,6 @@
  */
 import { type SQL, sql } from "drizzle-orm";
 import { bigint, integer, text, timestamp, uuid } from "drizzle-orm/pg-core";
-import type { Reason } from "../sync/model.ts";
 import type { Db } from "./db.ts";
 
 export const instant = (name: string) => timestamp(name, { withTimezone: true, precision: 6 });
@@ -33,21 +32,8 @@ export const workColumns = {
 
 export type WorkKind = "source" | "branch" | "place";
 
-/** A lease that this process holds. */
-export interface Lease {
-  readonly kind: WorkKind;
-  readonly id: string;
-  readonly epoch: number;
-  readonly revision: number;
-  readonly attempts: number;
-  /** The holder before us never said that it was done: what it began may still happen. */
-  readonly takeover: boolean;
-  readonly deaths: number;
-  /** Postgres's clock when the lease was taken: the only clock that times anything. */
-  readonly now: Date;
-}
-
-const table = (kind: WorkKind): SQL => sql.raw(`branchline.${kind}`);
+/** Its table, as SQL. */
+export const tableOf = (kind: WorkKind): SQL => sql.raw(`branchline.${kind}`);
 
 /** Makes rows due at once (or after `delayMs`), also while someone works on them. */
 export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], delayMs = 0): Promise<void> {
@@ -61,9 +47,9 @@ export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0, also: SQL = sql
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   return sql`
     with locked as (
-      select id, queued_until, lease_until from ${table(kind)} where id = any(${ids}) order by id for no key update
+      select id, queued_until, lease_until from ${tableOf(kind)} where id = any(${ids}) order by id for no key update
     )
-    update ${table(kind)} t set
+    update ${tableOf(kind)} t set
       due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
       revision = t.revision + 1${also}
     from locked where t.id = locked.id`;
@@ -76,98 +62,14 @@ export const isFree = (rows: string): SQL => {
   return sql`(${passed(column("queued_until"))} and ${passed(column("lease_until"))})`;
 };
 
-/**
- * Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. Waits
- * for whoever just touches the row: to skip it would mean to drop the job that brought us here.
- */
-export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: number): Promise<Lease | null> {
-  const { rows } = await db.execute<{
-    epoch: string;
-    revision: string;
-    attempts: number;
-    deaths: number;
-    takeover: boolean;
-    now: string;
-  }>(sql`
-    update ${table(kind)} t set
-      lease_until = now() + ${leaseMs} * interval '1 ms',
-      epoch = t.epoch + 1,
-      queued_until = null,
-      deaths = t.deaths + (t.lease_until is not null)::int
-    from (
-      select id, lease_until is not null as takeover from ${table(kind)}
-      where id = ${id} and due_at <= now() and (lease_until is null or lease_until < now())
-      for no key update
-    ) free
-    where t.id = free.id
-    returning t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);
-  const row = rows[0];
-  if (row === undefined) return null;
-  return {
-    kind,
-    id,
-    epoch: Number(row.epoch),
-    revision: Number(row.revision),
-    attempts: row.attempts,
-    deaths: row.deaths,
-    takeover: row.takeover,
-    now: new Date(row.now),
-  };
-}
-
 /** Holders that died on these rows count no more. Resolves with whether any had. */
 export async function forgiveDeaths(db: Db, kind: WorkKind, ids: readonly string[]): Promise<boolean> {
   if (ids.length === 0) return false;
   const result = await db.execute(sql`
     with locked as (
-      select id from ${table(kind)} where id = any(${sql.param([...ids])}::uuid[]) and deaths > 0
+      select id from ${tableOf(kind)} where id = any(${sql.param([...ids])}::uuid[]) and deaths > 0
       order by id for no key update
     )
-    update ${table(kind)} t set deaths = 0 from locked where t.id = locked.id`);
+    update ${tableOf(kind)} t set deaths = 0 from locked where t.id = locked.id`);
   return (result.rowCount ?? 0) > 0;
-}
-
-/** Extends the lease; false if it was lost, and then nothing more may be written. */
-export async function renewLease(db: Db, lease: Lease, leaseMs: number): Promise<boolean> {
-  const result = await db.execute(sql`
-    update ${table(lease.kind)} set lease_until = now() + ${leaseMs} * interval '1 ms'
-    where id = ${lease.id} and epoch = ${lease.epoch} and lease_until > now()`);
-  return result.rowCount === 1;
-}
-
-/** How a run ends: when to look again (milliseconds from now, null: never by itself), and why. */
-export interface Release {
-  readonly dueInMs: number | null;
-  readonly attempts: number;
-  readonly reason: Reason | null;
-  /** Deaths that stay held against it; by default none. */
-  readonly deaths?: number;
-}
-
-/**
- * Gives the lease back. A hint that came in meanwhile keeps the row due at once. Null if the lease was lost, and nothing
- * was changed; else whether such a hint came in.
- */
-export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<{ hinted: boolean } | null> {
-  const later = end.dueInMs === null ? sql`null` : sql`now() + ${end.dueInMs} * interval '1 ms'`;
-  const { rows } = await db.execute<{ hinted: boolean }>(sql`
-    update ${table(lease.kind)} set
-      lease_until = null,
-      queued_until = null,
-      deaths = ${end.deaths ?? 0},
-      attempts = ${end.attempts},
-      due_at = case when revision = ${lease.revision} then ${later} else least(due_at, now()) end,
-      code = ${end.reason?.code ?? null},
-      cause = ${end.reason?.cause ?? null},
-      next = ${end.reason?.next ?? null}
-    where id = ${lease.id} and epoch = ${lease.epoch}
-    returning revision <> ${lease.revision} as hinted`);
-  return rows[0] ?? null;
-}
-
-/** Locks the row for the rest of the transaction; false if the lease is no longer ours. */
-export async function holdLease(db: Db, lease: Lease): Promise<boolean> {
-  const result = await db.execute(sql`
-    select 1 from ${table(lease.kind)} where id = ${lease.id} and epoch = ${lease.epoch} for no key update`);
-  return result.rows.length === 1;
 }

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configure } from "../../../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { type Incoming, ingest } from "../../../../services/store/ingest.ts";
-import { holdLease, takeLease } from "../../../../services/store/work.ts";
+import { holdLease, takeLease } from "../../../../services/store/lease.ts";
 import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 

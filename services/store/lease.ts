@@ -1,0 +1,143 @@
+/**
+ * Who works on a row. A lease is timed by Postgres alone; whoever writes down what he did names its epoch, and an old one
+ * writes nothing.
+ */
+import { sql } from "drizzle-orm";
+import type { Reason } from "../sync/model.ts";
+import { inBatches } from "./batch.ts";
+import type { Db } from "./db.ts";
+import { tableOf, type WorkKind } from "./work.ts";
+
+/** A lease that this process holds. */
+export interface Lease {
+  readonly kind: WorkKind;
+  readonly id: string;
+  readonly epoch: number;
+  readonly revision: number;
+  readonly attempts: number;
+  /** The holder before us never said that it was done: what it began may still happen. */
+  readonly takeover: boolean;
+  readonly deaths: number;
+  /** Postgres's clock when the lease was taken: the only clock that times anything. */
+  readonly now: Date;
+}
+
+/** Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. */
+export type TakeLease = (kind: WorkKind, id: string) => Promise<Lease | null>;
+
+/** Rows whose leases are taken by one statement at most. */
+const MOST = 64;
+
+/** Whoever asks while others ask takes his lease with them. `leaseMs`: how long each lasts. */
+export function openLeases(db: Db, { leaseMs }: { readonly leaseMs: number }): TakeLease {
+  const open = (kind: WorkKind) =>
+    inBatches<string, { lease: Lease | null }>(
+      async (ids) => {
+        const taken = await takeLeases(db, kind, ids, { leaseMs, waits: false });
+        return ids.map((id) => {
+          const lease = taken.get(id) ?? null;
+          taken.delete(id); // should it be asked for twice, one has it
+          return { lease };
+        });
+      },
+      { most: MOST },
+    );
+  const take = { source: open("source"), branch: open("branch"), place: open("place") };
+  return async (kind, id) => {
+    const { lease } = await take[kind](id);
+    // Somebody may just touch the row, and nobody else is to wait for that. To drop the job would lose it.
+    return lease ?? (await takeLease(db, kind, id, leaseMs));
+  };
+}
+
+/** One, alone. Waits for whoever just touches the row. */
+export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: number): Promise<Lease | null> {
+  return (await takeLeases(db, kind, [id], { leaseMs, waits: true })).get(id) ?? null;
+}
+
+interface Taking {
+  readonly leaseMs: number;
+  /** For whoever just touches a row; otherwise it is left out. */
+  readonly waits: boolean;
+}
+
+async function takeLeases(
+  db: Db,
+  kind: WorkKind,
+  ids: readonly string[],
+  { leaseMs, waits }: Taking,
+): Promise<Map<string, Lease>> {
+  const { rows } = await db.execute<{
+    id: string;
+    epoch: string;
+    revision: string;
+    attempts: number;
+    deaths: number;
+    takeover: boolean;
+    now: string;
+  }>(sql`
+    update ${tableOf(kind)} t set
+      lease_until = now() + ${leaseMs} * interval '1 ms',
+      epoch = t.epoch + 1,
+      queued_until = null,
+      deaths = t.deaths + (t.lease_until is not null)::int
+    from (
+      select id, lease_until is not null as takeover from ${tableOf(kind)}
+      where id = any(${sql.param([...ids])}::uuid[]) and due_at <= now() and (lease_until is null or lease_until < now())
+      for no key update ${waits ? sql`` : sql`skip locked`}
+    ) free
+    where t.id = free.id
+    returning t.id, t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);
+  return new Map(
+    rows.map((row) => {
+      const { id, attempts, deaths, takeover } = row;
+      const [epoch, revision] = [Number(row.epoch), Number(row.revision)];
+      return [id, { kind, id, epoch, revision, attempts, deaths, takeover, now: new Date(row.now) }];
+    }),
+  );
+}
+
+/** Extends the lease; false if it was lost, and then nothing more may be written. */
+export async function renewLease(db: Db, lease: Lease, leaseMs: number): Promise<boolean> {
+  const result = await db.execute(sql`
+    update ${tableOf(lease.kind)} set lease_until = now() + ${leaseMs} * interval '1 ms'
+    where id = ${lease.id} and epoch = ${lease.epoch} and lease_until > now()`);
+  return result.rowCount === 1;
+}
+
+/** How a run ends: when to look again (milliseconds from now, null: never by itself), and why. */
+export interface Release {
+  readonly dueInMs: number | null;
+  readonly attempts: number;
+  readonly reason: Reason | null;
+  /** Deaths that stay held against it; by default none. */
+  readonly deaths?: number;
+}
+
+/**
+ * Gives the lease back. A hint that came in meanwhile keeps the row due at once. Null if the lease was lost, and nothing
+ * was changed; else whether such a hint came in.
+ */
+export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<{ hinted: boolean } | null> {
+  const later = end.dueInMs === null ? sql`null` : sql`now() + ${end.dueInMs} * interval '1 ms'`;
+  const { rows } = await db.execute<{ hinted: boolean }>(sql`
+    update ${tableOf(lease.kind)} set
+      lease_until = null,
+      queued_until = null,
+      deaths = ${end.deaths ?? 0},
+      attempts = ${end.attempts},
+      due_at = case when revision = ${lease.revision} then ${later} else least(due_at, now()) end,
+      code = ${end.reason?.code ?? null},
+      cause = ${end.reason?.cause ?? null},
+      next = ${end.reason?.next ?? null}
+    where id = ${lease.id} and epoch = ${lease.epoch}
+    returning revision <> ${lease.revision} as hinted`);
+  return rows[0] ?? null;
+}
+
+/** Locks the row for the rest of the transaction; false if the lease is no longer ours. */
+export async function holdLease(db: Db, lease: Lease): Promise<boolean> {
+  const result = await db.execute(sql`
+    select 1 from ${tableOf(lease.kind)} where id = ${lease.id} and epoch = ${lease.epoch} for no key update`);
+  return result.rows.length === 1;
+}

@@ -1,0 +1,73 @@
+/** The history of a push: what it did, how long each step took, and what led to it. */
+import type { Db } from "../services/store/db.ts";
+import { forgetCauses, type PlaceRow } from "../services/store/place.ts";
+import { type PushResult, recordPush } from "../services/store/push.ts";
+import type { SyncError } from "../services/sync/errors.ts";
+import { nextFor, verdict } from "../services/sync/outcome.ts";
+import type { BindingOutcome, PushOutcome } from "../services/sync/push.ts";
+import type { PushContext } from "./record.ts";
+
+/** What became of one binding, in the words of its states. */
+function resultOf(what: BindingOutcome, attempts: number): PushResult {
+  const nothing = { code: null, cause: null, next: null };
+  if (what.kind === "done") return { outcome: what.removed ? "removed" : "synced", ...nothing };
+  if (what.kind !== "failed") return { outcome: what.kind, ...nothing };
+  const { error } = what;
+  return {
+    outcome: verdict(error, attempts).state,
+    code: error.code,
+    cause: error.message,
+    next: nextFor(error),
+  };
+}
+
+/** Of bindings that have all they want nothing led here. */
+const causesOf = ({ causes }: PlaceRow, loaded: PushContext["loaded"]): string[] => [
+  ...causes,
+  ...[...loaded.values()].flatMap(({ binding }) => (binding.wanted > binding.applied ? binding.causes : [])),
+];
+
+/** `failure`: the place as a whole could not be pushed. */
+export async function writeHistory(
+  { row, work, trace, counted, destination, runtime, loaded }: PushContext,
+  tx: Db,
+  outcome: PushOutcome | null,
+  failure?: { readonly error: SyncError; readonly bindings: readonly string[] },
+): Promise<void> {
+  const applied = outcome?.applied.filter(({ result }) => result.error === null) ?? [];
+  const written = applied.filter(({ change }) => change.op === "put").length;
+  const errors = [...(outcome?.bindings.values() ?? [])].flatMap((b) =>
+    b.kind === "failed" ? [b.error] : [],
+  );
+  const error = failure?.error ?? errors[0] ?? null;
+  const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
+  const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
+  const word = error !== null ? verdict(error, row.attempts).state : well;
+  const causes = causesOf(row, loaded);
+  await forgetCauses(tx, row.id, row.causes);
+  await recordPush(tx, {
+    causes,
+    placeId: row.id,
+    epoch: work.lease.epoch,
+    startedAt: trace.startedAt,
+    outcome: word,
+    code: error?.code ?? null,
+    cause: error?.message ?? null,
+    next: error === null ? null : nextFor(error),
+    written,
+    deleted: applied.length - written,
+    calls: counted.calls,
+    steps: trace.steps(),
+    bindings: [...(outcome?.bindings.keys() ?? failure?.bindings ?? [])],
+    results: Object.fromEntries(
+      [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row.attempts)]),
+    ),
+  });
+  const seconds = (Date.now() - trace.startedAt.getTime()) / 1000;
+  runtime.metrics.pushed({
+    destination: destination.name,
+    outcome: word,
+    code: error?.code ?? null,
+    seconds,
+  });
+}
