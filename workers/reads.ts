@@ -9,7 +9,7 @@ import type { LoginReading, Source } from "../services/sync/ports.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
 /** How long a read waits for others to join. */
-const GATHER_MS = 5;
+const GATHER_MS = 2;
 
 interface Gathering {
   readonly roles: Set<string>;

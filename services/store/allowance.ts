@@ -167,20 +167,15 @@ function openAccount(db: Db, name: string): Account {
 
   const bookTogether = inBatches<Asking, Turn>(
     async (calls) => {
+      const { era } = spare;
       const { turns, ahead } = await change((before) => {
-        const [now, at] = [nowBy(before), performance.now()];
+        const now = nowBy(before);
         const booked = bookTurns(before.books, calls, now);
-        let { books } = booked;
-        const ahead: Ahead[] = [];
-        for (const shares of booked.turns.some(({ waitMs }) => waitMs > 0) ? [] : kindsOf(calls)) {
-          const extra = bookSpare(books, shares, now);
-          if (extra === null) continue;
-          books = extra.books;
-          ahead.push({ shares, calls: extra.calls, until: at + extra.forMs });
-        }
+        const kinds = booked.turns.some(({ waitMs }) => waitMs > 0) ? [] : kindsOf(calls);
+        const { books, ahead } = bookAhead(booked.books, kinds, now);
         return { books, result: { turns: booked.turns, ahead } };
       });
-      spare.put(ahead);
+      spare.put(ahead, era);
       return turns;
     },
     { atOnce: 1 },
@@ -227,10 +222,30 @@ const kindsOf = (calls: readonly Asking[]): readonly Asking["shares"][] => [
   ...new Map(calls.map((call) => [kindOf(call), call.shares])).values(),
 ];
 
+/** Turns in advance for each of these kinds of calls that have room for some. */
+function bookAhead(before: Books, kinds: readonly Asking["shares"][], now: number) {
+  const at = performance.now();
+  let books = before;
+  const ahead: Ahead[] = [];
+  for (const shares of kinds) {
+    const extra = bookSpare(books, shares, now);
+    if (extra === null) continue;
+    books = extra.books;
+    ahead.push({ shares, calls: extra.calls, until: at + extra.forMs });
+  }
+  return { books, ahead };
+}
+
 function openSpare() {
   const turns = new Map<string, Ahead>();
+  let era = 0;
   return {
-    put: (ahead: readonly Ahead[]): void => {
+    /** Another one each time that a vendor asks to stop: what was booked before is of no use after. */
+    get era(): number {
+      return era;
+    },
+    put: (ahead: readonly Ahead[], since: number): void => {
+      if (since !== era) return;
       for (const one of ahead) turns.set(kindOf(one), one);
     },
     take: (asking: Asking): boolean => {
@@ -240,7 +255,10 @@ function openSpare() {
       return true;
     },
     /** The vendor has asked to stop. */
-    drop: (): void => turns.clear(),
+    drop: (): void => {
+      era += 1;
+      turns.clear();
+    },
   };
 }
 

@@ -120,8 +120,8 @@ export function bookTurns(
 }
 
 /** Turns in advance that one process takes at most, and for how long they are its own. */
-const MOST_SPARE = 8;
-const SPARE_MS = 500;
+const MOST_SPARE = 16;
+const SPARE_MS = 1_000;
 /** Turns that nobody uses are lost until their window has passed: of one that takes longer than this few are taken. */
 const SHORT_WINDOW_MS = 90_000;
 const CALLS_PER_SPARE = 1_250;

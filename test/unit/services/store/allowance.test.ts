@@ -115,7 +115,7 @@ describe("admit()", () => {
     const one = open(limits, 0);
     await one.admit(GET);
     const after = await revision();
-    for (let i = 0; i < 8; i += 1) await one.admit(GET);
+    for (let i = 0; i < 16; i += 1) await one.admit(GET);
     expect(await revision()).toBe(after);
     await one.admit(GET);
     expect(await revision()).not.toBe(after);
