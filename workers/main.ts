@@ -3,6 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
 import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.ts";
+import { type Hands, openHands } from "../services/queue/hands.ts";
 import type { Handlers } from "../services/queue/jobs.ts";
 import { claimDue, takeDue } from "../services/store/due.ts";
 import { type OnStep, pushPlace } from "./push.ts";
@@ -14,6 +15,8 @@ import { watch } from "./watch.ts";
 export interface Running {
   /** There may be something to do: looks at once. */
   kick(): void;
+  /** Of this process: idle until somebody works here. */
+  readonly hands: Hands;
   /** Rejects if the queue cannot be had just now; then this is of no use and must be stopped. */
   ready(): Promise<void>;
   /**
@@ -28,16 +31,18 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   const { database, settings, log } = runtime;
   const onError = unavailable(log);
   const queues = openQueues(queue, onError);
+  const hands = openHands(queues.enqueue, onError);
   const dispatcher: Dispatcher = startDispatcher(
     {
       take: async () => await takeDue(database.db),
       claim: async (kind) => await claimDue(database.db, kind, settings.sweepEveryMs),
     },
-    queues.enqueue,
+    hands.enqueue,
     onError,
   );
   return {
     kick: dispatcher.kick,
+    hands,
     ready: queues.ready,
     stop: async () => {
       const stopped = dispatcher.stop();
@@ -57,11 +62,13 @@ const GRACE_MS = 15_000;
 /** For a last word to the queue. */
 const FAREWELL_MS = 1_000;
 
+/** Works on what comes by the queue, and with `hands` on what this process itself finds to be due. */
 export function startWorking(
   runtime: Runtime,
   queue: QueueConnection,
+  hands: Hands,
   onStep?: OnStep,
-): Omit<Running, "kick"> {
+): Pick<Running, "ready" | "stop"> {
   const stopping = new AbortController();
   const handlers: Handlers = {
     watch: async (id) => await watch(runtime, id, stopping.signal),
@@ -70,11 +77,12 @@ export function startWorking(
     sweep: async (id) => await sweep(runtime, id, stopping.signal),
   };
   const workers = startWorkers(queue, handlers, unavailable(runtime.log));
+  hands.employ(handlers);
   return {
     ready: workers.ready,
     stop: async (graceMs = GRACE_MS) => {
       const cut = setTimeout(() => stopping.abort(), graceMs);
-      await workers.close();
+      await Promise.all([hands.rest(), workers.close()]);
       clearTimeout(cut);
     },
   };

@@ -1,0 +1,47 @@
+/**
+ * The hands of this process. Work that one of them is free for begins at once; only what is more than that goes into the
+ * queue, for whoever is free elsewhere. A queue is a messenger: whoever can begin by himself needs none.
+ */
+import type { Enqueue, Handlers, JobKind } from "./jobs.ts";
+
+export interface Hands {
+  /** Begins as much as there are hands for, and puts the rest into the queue. */
+  readonly enqueue: Enqueue;
+  /** From now on there are hands. */
+  employ(handlers: Handlers): void;
+  /** No new work; resolves when what runs has ended. */
+  rest(): Promise<void>;
+}
+
+/** So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share. */
+const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 1 };
+
+export function openHands(queue: Enqueue, onError: (error: unknown) => void): Hands {
+  const busy = new Map<JobKind, Set<Promise<void>>>();
+  let employed: Handlers | null = null;
+
+  const begin = (handlers: Handlers, kind: JobKind, id: string): void => {
+    const mine = busy.get(kind) ?? new Set();
+    busy.set(kind, mine);
+    const work = handlers[kind](id)
+      .catch(onError)
+      .finally(() => mine.delete(work));
+    mine.add(work);
+  };
+
+  return {
+    enqueue: async (kind, ids) => {
+      const free = employed === null ? 0 : HANDS[kind] - (busy.get(kind)?.size ?? 0);
+      for (const id of ids.slice(0, Math.max(0, free))) if (employed !== null) begin(employed, kind, id);
+      const more = ids.slice(Math.max(0, free));
+      if (more.length > 0) await queue(kind, more);
+    },
+    employ: (handlers) => {
+      employed = handlers;
+    },
+    rest: async () => {
+      employed = null;
+      await Promise.all([...busy.values()].flatMap((works) => [...works]));
+    },
+  };
+}
