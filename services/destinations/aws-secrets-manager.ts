@@ -116,7 +116,7 @@ const traits: Traits = {
   compareAndSet: true,
   mark: true,
   versionGrainMs: 0,
-  inFlight: 10, // 50 writes a second and region, shared by everyone in the account
+  inFlight: 16, // 50 writes a second and region, shared by everyone in the account
   // What a value may have at most so that its name and the JSON around it still fit.
   limits: { valueBytes: 65_000, names: null, bundleBytes: SECRET_BYTES },
   normaliseName: (name) => name,

@@ -41,7 +41,7 @@ export const github: DestinationAdapter<GitHubBlock, GitHubTarget> = {
     compareAndSet: false,
     mark: false,
     versionGrainMs: 1_000,
-    inFlight: 10, // a second lies between two writes however many there are; the others ask and wait meanwhile
+    inFlight: 32, // most of them wait: a second lies between two writes, and each reads Neon in its turn
     limits: { valueBytes: 48 * 1024 - SEAL_BYTES, names: 100, bundleBytes: null },
     normaliseName: (name) => name.toUpperCase(),
     refuseName,

@@ -41,7 +41,7 @@ export const vercel: DestinationAdapter<VercelBlock, VercelTarget> = {
     compareAndSet: false,
     mark: true,
     versionGrainMs: 1,
-    inFlight: 10,
+    inFlight: 16,
     limits: {
       valueBytes: DEPLOYMENT_BYTES - NAME_LENGTH,
       names: 1000,

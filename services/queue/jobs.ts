@@ -14,4 +14,4 @@ export type Handlers = Readonly<Record<JobKind, (id: string) => Promise<void>>>;
  * Jobs of one kind that a worker process runs at once. Pushes mostly wait for vendors: there is room for the
  * full share of several that do not answer, and for everybody else beside them.
  */
-export const CONCURRENCY: Readonly<Record<JobKind, number>> = { watch: 4, reconcile: 8, push: 64, sweep: 8 };
+export const CONCURRENCY: Readonly<Record<JobKind, number>> = { watch: 4, reconcile: 8, push: 80, sweep: 8 };
