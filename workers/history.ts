@@ -2,7 +2,7 @@
 import type { Db } from "../services/store/db.ts";
 import { forgetCauses, type PlaceRow } from "../services/store/place.ts";
 import { type PushResult, recordPush } from "../services/store/push.ts";
-import type { SyncError } from "../services/sync/errors.ts";
+import type { Code, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { BindingOutcome, PushOutcome } from "../services/sync/push.ts";
 import type { PushContext } from "./record.ts";
@@ -27,13 +27,14 @@ const causesOf = ({ causes }: PlaceRow, loaded: PushContext["loaded"]): string[]
   ...[...loaded.values()].flatMap(({ binding }) => (binding.wanted > binding.applied ? binding.causes : [])),
 ];
 
+export type History = Parameters<typeof recordPush>[1] & { readonly code: Code | null };
+
 /** `failure`: the place as a whole could not be pushed. */
-export async function writeHistory(
-  { row, work, trace, counted, destination, runtime, loaded }: PushContext,
-  tx: Db,
+export function historyOf(
+  { row, work, trace, counted, loaded }: PushContext,
   outcome: PushOutcome | null,
   failure?: { readonly error: SyncError; readonly bindings: readonly string[] },
-): Promise<void> {
+): History {
   const applied = outcome?.applied.filter(({ result }) => result.error === null) ?? [];
   const written = applied.filter(({ change }) => change.op === "put").length;
   const errors = [...(outcome?.bindings.values() ?? [])].flatMap((b) =>
@@ -43,10 +44,8 @@ export async function writeHistory(
   const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
   const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
   const word = error !== null ? verdict(error, row.attempts).state : well;
-  const causes = causesOf(row, loaded);
-  await forgetCauses(tx, row.id, row.causes);
-  await recordPush(tx, {
-    causes,
+  return {
+    causes: causesOf(row, loaded),
     placeId: row.id,
     epoch: work.lease.epoch,
     startedAt: trace.startedAt,
@@ -62,12 +61,15 @@ export async function writeHistory(
     results: Object.fromEntries(
       [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row.attempts)]),
     ),
-  });
+  };
+}
+
+export async function writeHistory({ row }: PushContext, tx: Db, history: History): Promise<void> {
+  await Promise.all([forgetCauses(tx, row.id, row.causes), recordPush(tx, history)]);
+}
+
+/** Once it is written down: what is lost with its lease is somebody else's push. */
+export function countPush({ runtime, trace, destination }: PushContext, { outcome, code }: History): void {
   const seconds = (Date.now() - trace.startedAt.getTime()) / 1000;
-  runtime.metrics.pushed({
-    destination: destination.name,
-    outcome: word,
-    code: error?.code ?? null,
-    seconds,
-  });
+  runtime.metrics.pushed({ destination: destination.name, outcome, code, seconds });
 }

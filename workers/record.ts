@@ -21,7 +21,7 @@ import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { DestinationAdapter, Traits } from "../services/sync/ports.ts";
 import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
 import { parseVariable } from "../services/sync/variables.ts";
-import { writeHistory } from "./history.ts";
+import { countPush, historyOf, writeHistory } from "./history.ts";
 import type { Trace } from "./push.ts";
 import type { Outcome, Work } from "./run.ts";
 import type { Counted, Runtime } from "./runtime.ts";
@@ -50,6 +50,7 @@ export async function recordOutcome(
   const unsure = outcome.applied.some(({ result }) => result.unsettled);
   const finished = outcome.applied.every(({ result }) => result.error === null);
   const conclusion = againAfterHold(conclude(context, outcome, unsure), heldMs);
+  const history = historyOf(context, outcome);
   await work.finish(conclusion, async (tx) => {
     const repaired = repairedDrift(outcome).map(({ name, kind }) => ({
       origin: "push" as const,
@@ -63,9 +64,10 @@ export async function recordOutcome(
       recordBindings(context, tx, outcome),
       recordPlace(tx, context, { outcome, unsure, finished }),
       recordEvents(tx, repaired),
-      writeHistory(context, tx, outcome),
+      writeHistory(context, tx, history),
     ]);
   });
+  countPush(context, history);
   await reconcileSuperseded(context, outcome);
   return conclusion;
 }
@@ -256,14 +258,12 @@ export async function recordFailure(
     (binding) =>
       binding.leaving !== "moved" && (binding.wanted > binding.applied || binding.leaving !== "no"),
   );
-  return await context.work.finish({ kind: "failed", error }, async (tx) => {
-    const reason = { code: error.code, cause: error.message, next: nextFor(error) };
-    await setOutcome(
-      tx,
-      due.map((binding) => binding.id),
-      state,
-      reason,
-    );
-    await writeHistory(context, tx, null, { error, bindings: due.map((binding) => binding.id) });
+  const bindings = due.map(({ id }) => id);
+  const reason = { code: error.code, cause: error.message, next: nextFor(error) };
+  const history = historyOf(context, null, { error, bindings });
+  const outcome = await context.work.finish({ kind: "failed", error }, async (tx) => {
+    await Promise.all([setOutcome(tx, bindings, state, reason), writeHistory(context, tx, history)]);
   });
+  countPush(context, history);
+  return outcome;
 }

@@ -127,7 +127,8 @@ function sqlState(error: unknown): unknown {
 /** Codes of the network, and of a server that ends sessions, starts, stops or has no room for one more. */
 const AWAY = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|53300)/;
 /** node-postgres's own errors have no code. */
-const AWAY_IN_WORDS = /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/;
+const AWAY_IN_WORDS =
+  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (has encountered a connection error|was closed) and is not queryable)/;
 
 /** The database cannot be asked just now, which says nothing about the question. */
 export function isAway(error: unknown): boolean {

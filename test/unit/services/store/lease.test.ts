@@ -1,0 +1,83 @@
+/** Leases that are asked for together: one statement, and nobody waits for another's row. */
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Database, openDatabase } from "../../../../services/store/db.ts";
+import { openLeases, releaseLease, type TakeLease, takeLease } from "../../../../services/store/lease.ts";
+import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
+
+const LEASE_MS = 30_000;
+let created: TestDatabase;
+let database: Database;
+let take: TakeLease;
+let places: string[];
+
+beforeAll(async () => {
+  created = await createDatabase({ migrated: true });
+  database = openDatabase({ url: created.url, max: 8 });
+  take = openLeases(database.db, { leaseMs: LEASE_MS });
+  await database.db.execute(sql`
+    insert into branchline.destination (name, kind, block, in_flight) values ('memory', 'memory', '{}', 4)`);
+});
+
+beforeEach(async () => {
+  const { rows } = await database.db.execute<{ id: string }>(sql`
+    insert into branchline.place (destination_id, key, container, target, due_at)
+    select d.id, gen_random_uuid()::text, 'c', '{}', now()
+    from generate_series(1, 4) n, branchline.destination d returning id`);
+  places = rows.map(({ id }) => id);
+});
+
+afterAll(async () => {
+  await database.close();
+  await created.drop();
+});
+
+const place = (n: number): string => places[n] ?? fail();
+
+describe("leases that are asked for together", () => {
+  test("are each of its own row, at the same moment", async () => {
+    const leases = await Promise.all(places.map(async (id) => await take("place", id)));
+    expect(leases.map((lease) => lease?.id)).toEqual(places);
+    expect(new Set(leases.map((lease) => lease?.now.getTime())).size).toBe(1);
+    for (const lease of leases) expect(lease).toMatchObject({ epoch: 1, takeover: false, deaths: 0 });
+  });
+
+  test("of one row are one lease", async () => {
+    const leases = await Promise.all([1, 2, 3].map(async () => await take("place", place(0))));
+    expect(leases.filter((lease) => lease !== null)).toHaveLength(1);
+  });
+
+  test("are not taken of what is not due, what somebody has, or what is not there", async () => {
+    const held = await takeLease(database.db, "place", place(0), LEASE_MS);
+    await database.db.execute(sql`update branchline.place set due_at = null where id = ${place(1)}`);
+    const asked = [place(0), place(1), "00000000-0000-4000-8000-000000000000", place(2)];
+    const leases = await Promise.all(asked.map(async (id) => await take("place", id)));
+    expect(leases.map((lease) => lease?.id ?? null)).toEqual([null, null, null, place(2)]);
+    expect(await releaseLease(database.db, held ?? fail(), DONE)).toEqual({ hinted: false });
+  });
+
+  test("do not wait for a row that somebody just touches, and that one is waited for", async () => {
+    const order: string[] = [];
+    const ask = async (n: number): Promise<void> => {
+      const lease = await take("place", place(n));
+      order.push(lease === null ? "none" : `place ${n}`);
+    };
+    let asked: Promise<unknown> = Promise.resolve();
+    await database.db.transaction(async (tx) => {
+      await tx.execute(sql`update branchline.place set revision = revision + 1 where id = ${place(0)}`);
+      const others = [1, 2, 3].map(ask);
+      asked = Promise.all([ask(0), ...others]);
+      await Promise.all(others);
+      order.push("the touch ends");
+    });
+    await asked;
+    expect(order.slice(0, 3).toSorted()).toEqual(["place 1", "place 2", "place 3"]);
+    expect(order.slice(3)).toEqual(["the touch ends", "place 0"]);
+  });
+});
+
+const DONE = { dueInMs: null, attempts: 0, reason: null };
+
+function fail(): never {
+  throw new Error("it was to be there");
+}
