@@ -1,0 +1,137 @@
+/** What the holder of a lease writes down, and what becomes of it when the lease is somebody else's by then. */
+import { sql } from "drizzle-orm";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createLogger } from "../../../services/log.ts";
+import { type Database, type Db, openDatabase } from "../../../services/store/db.ts";
+import { openLeases } from "../../../services/store/lease.ts";
+import { SyncError } from "../../../services/sync/errors.ts";
+import { LostLease, runWork, type Work } from "../../../workers/run.ts";
+import { DEFAULT_SETTINGS, type Runtime } from "../../../workers/runtime.ts";
+import { createDatabase, type TestDatabase } from "../../support/postgres.ts";
+
+let created: TestDatabase;
+let database: Database;
+let runtime: Runtime;
+let id: string;
+
+beforeAll(async () => {
+  created = await createDatabase({ migrated: true });
+  database = openDatabase({ url: created.url, max: 4 });
+  const needed: Partial<Runtime> = {
+    database,
+    settings: DEFAULT_SETTINGS,
+    log: createLogger({ level: "silent" }),
+    takeLease: openLeases(database.db, DEFAULT_SETTINGS),
+    kick: () => undefined,
+  };
+  runtime = needed as Runtime;
+  await database.db.execute(sql`
+    insert into branchline.destination (name, kind, block, in_flight) values ('memory', 'memory', '{}', 4)`);
+});
+
+beforeEach(async () => {
+  const { rows } = await database.db.execute<{ id: string }>(sql`
+    insert into branchline.place (destination_id, key, container, target, due_at)
+    select d.id, gen_random_uuid()::text, 'c', '{}', now() from branchline.destination d returning id`);
+  id = rows[0]?.id ?? "";
+});
+
+afterAll(async () => {
+  await database.close();
+  await created.drop();
+});
+
+interface Row extends Record<string, unknown> {
+  readonly container: string;
+  readonly due: boolean;
+  readonly held: boolean;
+  readonly code: string | null;
+}
+
+async function row(): Promise<Row | undefined> {
+  const { rows } = await database.db.execute<Row>(sql`
+    select container, coalesce(due_at <= now(), false) as due, lease_until is not null as held, code
+    from branchline.place where id = ${id}`);
+  return rows[0];
+}
+
+const write = async (tx: Db): Promise<void> => {
+  await tx.execute(sql`update branchline.place set container = 'written' where id = ${id}`);
+};
+const refused = async (tx: Db): Promise<void> => {
+  await tx.execute(sql`update branchline.place set destination_id = null where id = ${id}`);
+};
+const somebodyElseTakesIt = async (): Promise<void> => {
+  await database.db.execute(sql`update branchline.place set epoch = epoch + 1 where id = ${id}`);
+};
+
+/** Runs, and gives what the work itself was told. */
+async function told(body: (work: Work) => Promise<unknown>): Promise<unknown> {
+  let thrown: unknown = "nothing";
+  await runWork(runtime, "place", id, new AbortController().signal, async (work) => {
+    try {
+      await body(work);
+    } catch (error) {
+      thrown = error;
+      throw error;
+    }
+    return { kind: "done", dueInMs: null };
+  });
+  return thrown;
+}
+
+const DONE = { kind: "done", dueInMs: null } as const;
+
+describe("what is written under a lease", () => {
+  test("is written with the lease given back, and the row rests", async () => {
+    expect(await told(async (work) => await work.finish(DONE, write))).toBe("nothing");
+    expect(await row()).toEqual({ container: "written", due: false, held: false, code: null });
+  });
+
+  test("is written whole or not at all, though its statements go out together", async () => {
+    const both = async (tx: Db): Promise<void> => {
+      await Promise.all([write(tx), refused(tx), write(tx)]);
+    };
+    for (const how of ["record", "finish"] as const) {
+      const error = await told(
+        async (work) => await (how === "record" ? work.record(both) : work.finish(DONE, both)),
+      );
+      expect(error).toMatchObject({ message: expect.stringContaining("Failed query") });
+      expect(await row()).toMatchObject({ container: "c", held: false, code: "internal" });
+      await database.db.execute(sql`update branchline.place set due_at = now() where id = ${id}`);
+    }
+  });
+
+  test("is nothing if somebody else has the lease, whatever else goes wrong, and the row is due again", async () => {
+    const alsoWrong = async (tx: Db): Promise<void> => {
+      await write(tx);
+      throw new SyncError("conflict", "what was to be written has changed meanwhile");
+    };
+    for (const body of [write, refused, alsoWrong]) {
+      for (const how of ["record", "finish"] as const) {
+        const error = await told(async (work) => {
+          await somebodyElseTakesIt();
+          await (how === "record" ? work.record(body) : work.finish(DONE, body));
+        });
+        expect(error).toBeInstanceOf(LostLease);
+        expect(await row()).toEqual({ container: "c", due: true, held: true, code: null });
+        await database.db.execute(sql`update branchline.place set lease_until = null where id = ${id}`);
+      }
+    }
+  });
+
+  test("may wait to hear whether somebody has hinted at the row meanwhile, which then stays due", async () => {
+    const heard: boolean[] = [];
+    const listening = async (_: Db, hinted: Promise<boolean>): Promise<void> => {
+      heard.push(await hinted);
+    };
+    await told(async (work) => await work.finish(DONE, listening));
+    await database.db.execute(sql`update branchline.place set due_at = now() where id = ${id}`);
+    await told(async (work) => {
+      await database.db.execute(sql`update branchline.place set revision = revision + 1 where id = ${id}`);
+      await work.finish(DONE, listening);
+    });
+    expect(heard).toEqual([false, true]);
+    expect(await row()).toMatchObject({ due: true, held: false });
+  });
+});
