@@ -55,11 +55,11 @@ const entry = {
   drifts: sql<number>`case when ${ledger.driftsSince} > now() - interval '24 hours' then ${ledger.drifts} else 0 end`,
 };
 
-/** Of several places; those without names are left out. */
-export async function ledgersOf(
-  db: Db,
-  placeIds: readonly string[],
-): Promise<ReadonlyMap<string, readonly LedgerEntry[]>> {
+/** By place; those without names are left out. */
+type Ledgers = ReadonlyMap<string, readonly LedgerEntry[]>;
+
+/** The names that we own at each of these places, in the order of the names. */
+export async function ledgersOf(db: Db, placeIds: readonly string[]): Promise<Ledgers> {
   const rows = await db
     .select({ ...entry, placeId: ledger.placeId })
     .from(ledger)
@@ -87,10 +87,7 @@ export async function wholeLedger(db: Db): Promise<(LedgerEntry & { readonly pla
  * Of many places at once, only the names that somebody still keeps in step: what was left behind on purpose may change
  * as it likes. Places without such names are left out.
  */
-export async function keptLedgersOf(
-  db: Db,
-  placeIds: readonly string[],
-): Promise<ReadonlyMap<string, readonly LedgerEntry[]>> {
+export async function keptLedgersOf(db: Db, placeIds: readonly string[]): Promise<Ledgers> {
   const rows = await db
     .select({ ...entry, placeId: ledger.placeId })
     .from(ledger)
