@@ -1,5 +1,5 @@
 /** The history of a push: what it did, how long each step took, and what led to it. */
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import { forgetCauses, type PlaceRow } from "../services/store/place.ts";
 import { type PushResult, recordPush } from "../services/store/push.ts";
 import type { Code, SyncError } from "../services/sync/errors.ts";
@@ -65,7 +65,7 @@ export function historyOf(
 }
 
 export async function writeHistory({ row }: PushContext, tx: Db, history: History): Promise<void> {
-  await Promise.all([forgetCauses(tx, row.id, row.causes), recordPush(tx, history)]);
+  await answered([forgetCauses(tx, row.id, row.causes), recordPush(tx, history)]);
 }
 
 /** Once it is written down: what is lost with its lease is somebody else's push. */

@@ -6,7 +6,7 @@ import {
   setOutcome,
   setState,
 } from "../services/store/binding.ts";
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import { claimNames } from "../services/store/ledger.ts";
 import { recordProof } from "../services/store/login.ts";
 import { openIntent, unsettle } from "../services/store/place.ts";
@@ -143,7 +143,7 @@ async function claim(
     deleting: change.op === "delete",
   }));
   const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id)).map(({ id }) => id);
-  const [held, { intent, token }] = await Promise.all([
+  const [held, { intent, token }] = await answered([
     holdBindings(tx, asLoaded, destination.id),
     openIntent(tx, row.id, desired(runtime, changes)),
     claimNames(tx, row.id, names, work.lease.now),

@@ -7,7 +7,7 @@ import {
   markRead,
   successorOf,
 } from "../services/store/branch.ts";
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import { lastEventId, settleEvents } from "../services/store/event.ts";
 import { type LoginRow, recordLogins } from "../services/store/login.ts";
 import { type RuleWithDestination, rulesAround } from "../services/store/rule.ts";
@@ -94,7 +94,7 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
     if (await hinted) return;
     const { noticed } = row;
     const rulesMeant = meant.map(({ rule }) => rule.id);
-    const [recorded, bindings] = await Promise.all([
+    const [recorded, bindings] = await answered([
       recordAll(runtime, tx, row, reading, wanted),
       ensureBindings(tx, row.id, rulesMeant),
       markRead(tx, row.id),

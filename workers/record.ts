@@ -1,6 +1,6 @@
 /** What is written down after a push: ledger, bindings, history, and when to come back. */
 import { type BindingWithAll, recordApplied, setOutcome } from "../services/store/binding.ts";
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import { recordEvent, recordEvents } from "../services/store/event.ts";
 import {
@@ -59,7 +59,7 @@ export async function recordOutcome(
       outcome: "processed" as const,
     }));
     // None of these needs another's answer.
-    await Promise.all([
+    await answered([
       recordNames(tx, context, input, outcome),
       recordBindings(context, tx, outcome),
       recordPlace(tx, context, { outcome, unsure, finished }),
@@ -168,7 +168,7 @@ async function recordBindings(context: PushContext, tx: Db, outcome: PushOutcome
       what.kind === "done" && !what.removed && binding.wanted > binding.applied,
   );
   const homes = arrived.map(({ entry }) => ({ bindingId: entry.binding.id, placeId: row.id }));
-  const [left] = await Promise.all([
+  const [left] = await answered([
     formerPlaces(tx, homes),
     ...here.map(async ({ entry, what }) => await recordBinding(context, tx, entry, what)),
   ]);
@@ -262,7 +262,7 @@ export async function recordFailure(
   const reason = { code: error.code, cause: error.message, next: nextFor(error) };
   const history = historyOf(context, null, { error, bindings });
   const outcome = await context.work.finish({ kind: "failed", error }, async (tx) => {
-    await Promise.all([setOutcome(tx, bindings, state, reason), writeHistory(context, tx, history)]);
+    await answered([setOutcome(tx, bindings, state, reason), writeHistory(context, tx, history)]);
   });
   countPush(context, history);
   return outcome;

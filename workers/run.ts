@@ -61,7 +61,7 @@ export async function runWork(
     const held = keepLease(db, lease, leaseMs, asked, stopping);
     let finished = false;
     const inTransaction = async <T>(write: (tx: Db) => Promise<T>): Promise<T> =>
-      await withoutDeadlock(async () => await db.transaction(write));
+      await withoutDeadlock(async () => await runtime.database.transaction(write));
     const work: Work = {
       lease,
       signal: held.signal,

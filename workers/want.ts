@@ -1,6 +1,6 @@
 /** What a branch's rules want, written down: bindings, places, and `wanted` where an input moved. */
 import { type BindingRow, raiseWanted, setState } from "../services/store/binding.ts";
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import { formerPlaces } from "../services/store/ledger.ts";
 import type { LoginRow } from "../services/store/login.ts";
 import { ensurePlaces } from "../services/store/place.ts";
@@ -117,7 +117,7 @@ async function raise(
     ({ moves, bindingId }) => (moves || heirs.has(bindingId)) && !removed.has(bindingId),
   );
   if (raised.length === 0) return;
-  const [left] = await Promise.all([formerPlaces(tx, raised), raiseWanted(tx, raised, noticed)]);
+  const [left] = await answered([formerPlaces(tx, raised), raiseWanted(tx, raised, noticed)]);
   await markDue(tx, "place", [...new Set([...raised.map((one) => one.placeId), ...left])]);
 }
 

@@ -8,7 +8,7 @@ import {
   liveBranches,
   updateBranch,
 } from "../services/store/branch.ts";
-import type { Db } from "../services/store/db.ts";
+import { answered, type Db } from "../services/store/db.ts";
 import { lastEventId, recordEvents, settleEvents } from "../services/store/event.ts";
 import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
@@ -70,15 +70,16 @@ async function look(
     const reason = `${missing.length} of ${known.length} branches are missing at once`;
     const lost = { origin: "watch", kind: "deletes.held", sourceId: row.id, reason } as const;
     // None of these needs another's answer.
-    await Promise.all([
+    await answered([
       takeIn(tx, row, known, listed, moved),
       bury(tx, missing, gone),
       recordEvents(tx, held && row.heldSince === null ? [lost] : []),
-      // As if somebody had said so: the next look lists again.
-      recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision }),
       // What came after the list is found by the next look, and so is what an event led to.
       unlisted ? null : settleEvents(tx, { sourceId: row.id }, upTo),
     ]);
+    // What somebody has confirmed is forgotten of branches that are back, so they are written down before. Without the
+    // revision it is as if somebody had said so: the next look lists again.
+    await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
   });
 }
 
@@ -135,7 +136,7 @@ async function takeIn(
     subject: { branch: name, neonId: id },
     outcome: "processed" as const,
   }));
-  await Promise.all([insertBranches(tx, row.id, appeared.map(factsOf)), recordEvents(tx, appearances)]);
+  await answered([insertBranches(tx, row.id, appeared.map(factsOf)), recordEvents(tx, appearances)]);
   for (const seen of listed) {
     const facts = factsOf(seen);
     const before = matched.get(seen.id);

@@ -13,8 +13,11 @@ export interface Hands {
   rest(): Promise<void>;
 }
 
-/** So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share. */
-const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 1 };
+/**
+ * So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share, and so are
+ * sweeps: nobody waits for one, and should its process die the queue gives it to another.
+ */
+const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
 
 export function openHands(queue: Enqueue, onError: (error: unknown) => void): Hands {
   const busy = new Map<JobKind, Set<Promise<void>>>();

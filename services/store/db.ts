@@ -17,6 +17,11 @@ export interface Database {
   readonly pool: pg.Pool;
   /** One connection for everything that `body` asks: questions that need no answer of each other are one round trip. */
   together<T>(body: (db: Db) => Promise<T>): Promise<T>;
+  /**
+   * All that `body` writes, or nothing. It may say several things at once; when one fails, those behind it fail for its
+   * sake only, so what it said is thrown.
+   */
+  transaction<T>(body: (tx: Db) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -56,17 +61,51 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
   return {
     db: drizzle(pool),
     pool,
-    together: async (body) => {
-      const client = await pool.connect();
-      try {
-        return await body(drizzle(client));
-      } finally {
-        client.release();
-      }
+    together: async (body) => await connected(pool, async (client) => await body(drizzle(client))),
+    transaction: async (body) => {
+      const ended = await connected(pool, async (client) => await transact(client, body));
+      if ("thrown" in ended) throw ended.thrown;
+      return ended.result;
     },
     close: () => pool.end(),
   };
 }
+
+/** A connection that failed us in any way is given back to nobody: something may still be under way on it. */
+async function connected<T>(pool: pg.Pool, use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  try {
+    const result = await use(client);
+    client.release();
+    return result;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
+}
+
+type Ended<T> = { readonly result: T } | { readonly thrown: unknown };
+
+/** Throws only if the connection cannot be used any more; what went wrong in an orderly way is answered. */
+async function transact<T>(client: pg.PoolClient, body: (tx: Db) => Promise<T>): Promise<Ended<T>> {
+  // The pool makes no others.
+  const connection = client as unknown as PreparingClient;
+  await client.query("begin");
+  connection.failedFirst = null;
+  try {
+    const result = await body(drizzle(client));
+    await client.query("commit");
+    return { result };
+  } catch (error) {
+    // Answered after all that is still under way.
+    await client.query("rollback");
+    const echo = ECHOES.has(sqlState(error) as string);
+    return { thrown: echo ? (connection.failedFirst ?? error) : error };
+  }
+}
+
+/** What is said after a failure is told that the transaction has failed, or that its statement is not prepared. */
+const ECHOES = new Set(["25P02", "26000"]);
 
 /** Statements that are prepared at most, and the parameters that one may have: longer ones are lists of any length. */
 const MOST_PREPARED = 300;
@@ -79,11 +118,20 @@ const prepared = new Map<string, string>();
  * loop is written as one packet.
  */
 class PreparingClient extends pg.Client {
+  /** Since somebody last cleared it. */
+  failedFirst: unknown = null;
+
   override query = ((config: unknown, ...rest: unknown[]): unknown => {
     const { stream } = this.connection;
     stream.cork();
     process.nextTick(() => stream.uncork());
-    return Reflect.apply(pg.Client.prototype.query, this, [named(config, rest[0]), ...rest]);
+    const asked: unknown = Reflect.apply(pg.Client.prototype.query, this, [named(config, rest[0]), ...rest]);
+    if (asked instanceof Promise) {
+      asked.catch((error: unknown) => {
+        this.failedFirst ??= error;
+      });
+    }
+    return asked;
   }) as pg.Client["query"];
 }
 
@@ -104,6 +152,21 @@ function named(config: unknown, values: unknown): unknown {
     prepared.set(text, name);
   }
   return { ...given, name };
+}
+
+/**
+ * What was asked at once, when all of it has been answered, in its order. Throws what the first of them threw, and nothing
+ * is under way any more by then.
+ */
+export async function answered<T extends readonly unknown[] | []>(
+  asked: T,
+): Promise<{ -readonly [P in keyof T]: Awaited<T[P]> }> {
+  const settled = await Promise.allSettled(asked);
+  const failed = settled.find((one) => one.status === "rejected");
+  if (failed?.status === "rejected") throw failed.reason;
+  return settled.map((one) => (one as PromiseFulfilledResult<unknown>).value) as {
+    -readonly [P in keyof T]: Awaited<T[P]>;
+  };
 }
 
 /**

@@ -26,7 +26,7 @@ export interface Lease {
 export type TakeLease = (kind: WorkKind, id: string) => Promise<Lease | null>;
 
 /** Rows whose leases are taken by one statement at most. */
-const MOST = 64;
+const MOST = 16;
 
 /** Whoever asks while others ask takes his lease with them. `leaseMs`: how long each lasts. */
 export function openLeases(db: Db, { leaseMs }: { readonly leaseMs: number }): TakeLease {

@@ -5,7 +5,7 @@ import { SyncError } from "../sync/errors.ts";
 import type { LedgerEntry } from "../sync/model.ts";
 import type { Fingerprint } from "../sync/ports.ts";
 import { binding } from "./binding.ts";
-import { branchline, type Db } from "./db.ts";
+import { answered, branchline, type Db } from "./db.ts";
 import { groupedBy } from "./grouped.ts";
 import { login } from "./login.ts";
 import { place } from "./place.ts";
@@ -126,7 +126,7 @@ export async function claimNames(
   names: readonly NameClaim[],
   since: Date,
 ): Promise<void> {
-  const all = await Promise.all([
+  const all = await answered([
     // That we wrote what is gone says nothing any more about what will be there next.
     claimAlike(db, placeId, { names: names.filter(({ gone }) => gone), since, written: sql`null` }),
     claimAlike(db, placeId, {

@@ -51,7 +51,7 @@ export interface Production {
 export type LoadPlace = (id: string) => Promise<PlaceFacts | null>;
 
 /** Places that are loaded by one round of statements at most. */
-const MOST = 32;
+const MOST = 16;
 
 export function openLoading(database: Database): LoadPlace {
   const load = inBatches<string, { facts: PlaceFacts | null }>(

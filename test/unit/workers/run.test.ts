@@ -2,12 +2,13 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "../../../services/log.ts";
-import { type Database, type Db, openDatabase } from "../../../services/store/db.ts";
+import { answered, type Database, type Db, openDatabase } from "../../../services/store/db.ts";
 import { openLeases } from "../../../services/store/lease.ts";
 import { SyncError } from "../../../services/sync/errors.ts";
 import { LostLease, runWork, type Work } from "../../../workers/run.ts";
 import { DEFAULT_SETTINGS, type Runtime } from "../../../workers/runtime.ts";
 import { createDatabase, type TestDatabase } from "../../support/postgres.ts";
+import { until } from "../../support/until.ts";
 
 let created: TestDatabase;
 let database: Database;
@@ -30,11 +31,21 @@ beforeAll(async () => {
 });
 
 beforeEach(async () => {
+  id = await anotherPlace();
+});
+
+async function anotherPlace(): Promise<string> {
   const { rows } = await database.db.execute<{ id: string }>(sql`
     insert into branchline.place (destination_id, key, container, target, due_at)
     select d.id, gen_random_uuid()::text, 'c', '{}', now() from branchline.destination d returning id`);
-  id = rows[0]?.id ?? "";
-});
+  return rows[0]?.id ?? "";
+}
+
+async function somebodyWaits(): Promise<boolean> {
+  const { rows } = await database.db.execute(sql`
+    select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
+  return rows.length > 0;
+}
 
 afterAll(async () => {
   await database.close();
@@ -118,6 +129,29 @@ describe("what is written under a lease", () => {
         await database.db.execute(sql`update branchline.place set lease_until = null where id = ${id}`);
       }
     }
+  });
+
+  test("is said again after a deadlock, whatever was said behind it", async () => {
+    const other = await anotherPlace();
+    const touch = (place: string) =>
+      sql`update branchline.place set container = 'touched' where id = ${place}`;
+    const wave = async (tx: Db): Promise<void> => {
+      const behind = async (): Promise<void> => {
+        for (let n = 0; n < 30; n++) await Promise.resolve(); // said last, though it comes first here
+        await write(tx);
+      };
+      await answered([behind(), tx.execute(touch(other))]);
+    };
+    let finishing: Promise<unknown> = Promise.resolve();
+    await database.db.transaction(async (tx) => {
+      await tx.execute(touch(other));
+      finishing = told(async (work) => await work.finish(DONE, wave));
+      // Who waits first is the one that PostgreSQL ends.
+      await until(async () => await somebodyWaits(), { what: "the wave to wait" });
+      await tx.execute(sql`update branchline.place set target = '{}' where id = ${id}`);
+    });
+    expect(await finishing).toBe("nothing");
+    expect(await row()).toEqual({ container: "written", due: false, held: false, code: null });
   });
 
   test("may wait to hear whether somebody has hinted at the row meanwhile, which then stays due", async () => {

@@ -60,12 +60,20 @@ describe("the hands of a process", () => {
   test("a failure is told and frees the hand", async () => {
     const { hands, handlers, begun, ends, errors } = started();
     hands.employ(handlers);
-    await hands.enqueue("sweep", ["a"]);
-    ends.get("a")?.(new Error("broken"));
+    await hands.enqueue("watch", ids(20));
+    const busy = [...begun];
+    ends.get("id-0")?.(new Error("broken"));
     await new Promise(setImmediate);
-    await hands.enqueue("sweep", ["b"]);
+    await hands.enqueue("watch", ["late"]);
     expect(errors).toEqual([new Error("broken")]);
-    expect(begun).toEqual(["a", "b"]);
+    expect(begun).toEqual([...busy, "late"]);
+  });
+
+  test("take no sweep: one that is in hand when its process dies would be lost", async () => {
+    const { hands, handlers, queued, begun } = started();
+    hands.employ(handlers);
+    await hands.enqueue("sweep", ["a"]);
+    expect([queued, begun]).toEqual([[["sweep", ["a"]]], []]);
   });
 
   test("resting waits for what runs, and leaves what comes to others", async () => {
