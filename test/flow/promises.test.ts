@@ -3,6 +3,7 @@ import { sql } from "drizzle-orm";
 import { afterEach, describe, expect, test } from "vitest";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { ingest } from "../../services/store/ingest.ts";
+import { confirmMissing } from "../../services/store/source.ts";
 import { SyncError } from "../../services/sync/errors.ts";
 import { reconcile } from "../../workers/reconcile.ts";
 import { watch } from "../../workers/watch.ts";
@@ -391,6 +392,22 @@ describe("P7 safe reads", () => {
     expect(journal).toEqual([]);
     const held = await hand.rows("select 1 from branchline.event where kind = 'deletes.held'");
     expect(held).toHaveLength(1);
+  });
+
+  test("what somebody has confirmed is forgotten once the branches are back", async () => {
+    const { lies, hand, ids, journal } = await twelve();
+    const without = (all: readonly { id: string }[]) => all.filter(({ id }) => !ids.slice(0, 7).includes(id));
+    lies.list = without as never;
+    lies.one = () => null;
+    await hand.look();
+    const [source] = await hand.rows<{ id: string }>("select id from branchline.source");
+    expect(await confirmMissing(hand.runtime.database.db, source?.id ?? "", null)).toHaveLength(7);
+    lies.list = null;
+    await hand.look();
+    lies.list = without as never;
+    for (let n = 0; n < 4; n += 1) await hand.look();
+    expect(await hand.rows("select 1 from branchline.branch where gone_at is not null")).toEqual([]);
+    expect(journal).toEqual([]);
   });
 
   test("four of twelve are believed, after two lists and a 404 each", async () => {
