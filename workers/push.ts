@@ -98,7 +98,11 @@ const errorsIn = ({ applied, bindings }: PushOutcome): SyncError[] => [
 function openPorts(context: PushContext): PushPorts {
   const { runtime, row, work, loaded, trace } = context;
   const { db } = runtime.database;
-  const destination = openDestination(runtime, context.destination, work.signal, context.counted);
+  const { counted } = context;
+  const destination = openDestination(runtime, context.destination, work.signal, {
+    counted,
+    onTurn: work.stillHeld,
+  });
   const sources = new Map<string, Source>();
   const sourceRow = (id: string) => {
     const entry = [...loaded.values()].find((all) => all.source.id === id);

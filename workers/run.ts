@@ -18,6 +18,11 @@ export interface Work {
   /** Aborts when the lease is lost or the process stops. */
   readonly signal: AbortSignal;
   /**
+   * Aborts `signal` if nobody can be sure of the lease any more. To be asked right before a call leaves: in a process that
+   * was frozen, what it had been waiting for goes on before any timer tells it how late it is.
+   */
+  readonly stillHeld: () => void;
+  /**
    * Runs `body` in a transaction that holds the row: whatever it writes, it writes as the holder of the
    * lease. Throws `LostLease` if that is somebody else by now, and nothing is written; `body` need not wait for that.
    */
@@ -65,6 +70,7 @@ export async function runWork(
     const work: Work = {
       lease,
       signal: held.signal,
+      stillHeld: held.check,
       record: async (write) =>
         await inTransaction(async (tx) => {
           const holding = holdLease(tx, lease).then((held) => {
@@ -144,9 +150,13 @@ function releaseOf(lease: Lease, outcome: Outcome): Release {
 function keepLease(db: Db, lease: Lease, leaseMs: number, since: number, stopping: AbortSignal) {
   const lost = new AbortController();
   let sure = since;
+  const check = (): void => {
+    if (performance.now() - sure > leaseMs) lost.abort();
+  };
   const timer = setInterval(() => {
+    check();
+    if (lost.signal.aborted) return;
     const asked = performance.now();
-    if (asked - sure > leaseMs) return lost.abort();
     renewLease(db, lease, leaseMs).then(
       (held) => {
         if (held) sure = asked;
@@ -156,5 +166,5 @@ function keepLease(db: Db, lease: Lease, leaseMs: number, since: number, stoppin
     );
   }, leaseMs / 3);
   timer.unref();
-  return { signal: AbortSignal.any([lost.signal, stopping]), stop: () => clearInterval(timer) };
+  return { signal: AbortSignal.any([lost.signal, stopping]), check, stop: () => clearInterval(timer) };
 }

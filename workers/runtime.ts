@@ -83,7 +83,7 @@ export interface Counted {
 /** Who wants to know of the calls of one piece of work. */
 interface Listening {
   readonly counted?: Counted;
-  /** Told before each call leaves, when its turn has come. */
+  /** Told before each call leaves, when its turn has come. It may abort the work's signal: then the call does not leave. */
   readonly onTurn?: () => void;
   /** The piece of work has made calls elsewhere already: it waits longer for its turn here than to make them again. */
   readonly begun?: boolean;
@@ -143,10 +143,10 @@ export function openDestination(
   runtime: Runtime,
   row: Pick<DestinationRow, "kind" | "block">,
   signal: AbortSignal,
-  counted?: Counted,
+  listening: Listening = {},
 ): Destination {
   const adapter = destinationAdapter(runtime, row.kind);
-  const io = openIo(runtime, adapter, row.block, signal, counted === undefined ? {} : { counted });
+  const io = openIo(runtime, adapter, row.block, signal, listening);
   return adapter.open(row.block, runtime.resolve, io);
 }
 

@@ -32,6 +32,24 @@ describe("the model", () => {
     },
   );
 
+  test("is not called broken for what is just being looked at again when it ends", async () => {
+    // Refused as production's password, read again every two minutes, and once more in the last 40 ms.
+    const faults = ["error", "unanswered", "lost", "unanswered"] as const;
+    const violations = await run({
+      vendor: "atomic readable",
+      seed: 11,
+      actions: [{ at: 29_748, action: { kind: "inherit", branch: "preview/b" }, told: true }],
+      troubles: [
+        { step: 96, trouble: { kind: "freeze", ms: 49_847 } },
+        { step: 273, trouble: { kind: "crash" } },
+      ],
+      sourceFaults: [],
+      vendorFaults: [1, 2, 6, 11].map((request, n) => ({ request, fault: faults[n] ?? "error" })),
+      hanging: 0,
+    });
+    expect(violations).toEqual([]);
+  });
+
   test("does the same again for the same schedule", async () => {
     const [schedule] = fc.sample(storms(), { numRuns: 1, seed: 7 });
     if (schedule === undefined) throw new Error("no sample");

@@ -37,6 +37,8 @@ const QUIET_FROM_MS = 150_000;
 const LOOKED_MS = QUIET_FROM_MS + 150_000;
 /** Until then everything is in step: the longest back-off, the drift interval and a reread fit in. */
 const END_MS = QUIET_FROM_MS + 600_000;
+/** What is looked at again now and then may be in somebody's hands at that very moment. */
+const IN_HAND_MS = 5_000;
 
 export async function run(schedule: Schedule, switches: Switches = {}): Promise<readonly Violation[]> {
   const clock = new Clock();
@@ -116,6 +118,7 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
   await clock.run(LOOKED_MS);
   // Where all is in step and nothing is left to do, nothing more would happen.
   if (!state.isAtRest() || !checker.isInStep(scene)) await clock.run(END_MS);
+  if (!checker.isInStep(scene)) await clock.run(END_MS + IN_HAND_MS);
   checker.end(scene);
   return checker.violations;
 }

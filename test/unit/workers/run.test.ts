@@ -154,6 +154,24 @@ describe("what is written under a lease", () => {
     expect(await row()).toEqual({ container: "written", due: false, held: false, code: null });
   });
 
+  test("ends before any timer can say so, in a process that was frozen for longer than its lease", async () => {
+    const leaseMs = 200;
+    const short = { ...runtime, settings: { ...DEFAULT_SETTINGS, leaseMs } };
+    short.takeLease = openLeases(database.db, short.settings);
+    const seen: boolean[] = [];
+    await runWork(short, "place", id, new AbortController().signal, async (work) => {
+      work.stillHeld();
+      seen.push(work.signal.aborted);
+      const thaw = performance.now() + leaseMs + 50;
+      while (performance.now() < thaw); // nothing else runs, as when the whole process stands still
+      seen.push(work.signal.aborted);
+      work.stillHeld();
+      seen.push(work.signal.aborted);
+      return DONE;
+    });
+    expect(seen).toEqual([false, false, true]);
+  });
+
   test("may wait to hear whether somebody has hinted at the row meanwhile, which then stays due", async () => {
     const heard: boolean[] = [];
     const listening = async (_: Db, hinted: Promise<boolean>): Promise<void> => {
