@@ -12,7 +12,8 @@ import { recordProof } from "../services/store/login.ts";
 import { openIntent, unsettle } from "../services/store/place.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import type { LoginMaterial } from "../services/sync/model.ts";
-import type { Change, Claim, Mark, Source } from "../services/sync/ports.ts";
+import { revivesOurs } from "../services/sync/ownership.ts";
+import type { Change, Claim, Mark, Observation, Source } from "../services/sync/ports.ts";
 import { type PushOutcome, type PushPorts, push, type StepName } from "../services/sync/push.ts";
 import { doubtAccount, proveAccount } from "./account.ts";
 import { loadPush } from "./load.ts";
@@ -122,7 +123,7 @@ function openPorts(context: PushContext): PushPorts {
       await openProof(runtime, sourceRow(sourceId), work.signal)(login),
     recordProof: async (login) => await recordProof(db, login.id, login.fingerprint),
     claim: async (changes, observation) =>
-      await work.record(async (tx) => ({ ...(await claim(context, tx, changes)), observation })),
+      await work.record(async (tx) => ({ ...(await claim(context, tx, changes, observation)), observation })),
     step: trace.step,
   };
 }
@@ -135,15 +136,17 @@ async function claim(
   { runtime, row, work, destination, loaded }: PushContext,
   tx: Db,
   changes: readonly { bindingId: string; change: Change }[],
+  observation: Observation,
 ): Promise<Omit<Claim, "observation">> {
   const ids = [...new Set(changes.map(({ bindingId }) => bindingId))];
   const asLoaded = ids.flatMap((id) => loaded.get(id)?.binding ?? []);
+  const revived = revivesOurs({ installation: runtime.installation, observation });
   const names = changes.map(({ bindingId, change }) => ({
     bindingId,
     name: change.name,
     fingerprint: change.op === "put" ? change.fingerprint : (change.observed?.fingerprint ?? null),
-    seen: change.observed !== null,
-    gone: change.op === "put" && change.observed === null && !change.owned,
+    seen: change.observed !== null || revived,
+    gone: change.op === "put" && change.observed === null && !change.owned && !revived,
     deleting: change.op === "delete",
   }));
   const atHome = asLoaded.filter((binding) => !livesElsewhere(binding, row.id)).map(({ id }) => id);

@@ -235,7 +235,7 @@ class AwsSecretsManager implements Destination<AwsTarget> {
     const { current, mark, foreign, arn: reference } = now;
     const seen = { ...NOTHING, mark, foreign, reference };
     // No consumer gets a value out of it, and no recorded version equals this one.
-    if (now.scheduled) return { ...seen, version: scheduledVersion(current) };
+    if (now.scheduled) return { ...seen, version: scheduledVersion(current), revives: true };
     if (current === null) return seen;
     if (!contents || !this.#options.readValues) return { ...seen, version: current, contents: false };
     const members = await this.#read(where, current);

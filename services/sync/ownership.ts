@@ -136,6 +136,16 @@ function madeHere(observation: Observation, entry: LedgerEntry): boolean {
   return seen?.fingerprint != null && entry.claims.includes(seen.fingerprint);
 }
 
+/**
+ * What a write brings back was made here: ours it is. If the write then gets no further, whatever it failed at, the old
+ * values are back, and nobody else looks after them.
+ */
+export const revivesOurs = ({
+  installation,
+  observation,
+}: Pick<Scene, "installation" | "observation">): boolean =>
+  observation.revives === true && observation.mark?.installation === installation;
+
 const foreignMark = (input: Scene, mark: Mark | null): boolean =>
   mark !== null && mark.installation !== input.installation;
 

@@ -12,6 +12,7 @@ import type { Fingerprinter } from "./fingerprint.ts";
 import type { AskedProduction, GateInput } from "./gate.ts";
 import { isDue, look, onlyReported } from "./look.ts";
 import type { Adoption, LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
+import { revivesOurs } from "./ownership.ts";
 import { type Plan, plan } from "./plan.ts";
 import type {
   Applied,
@@ -237,10 +238,11 @@ async function apply(
     const error = asSyncError(thrown);
     return changes.map(({ name }): Applied => ({ name, version: null, unsettled: error.ambiguous, error }));
   });
-  return planned.map((p, index) => ({
-    ...p,
-    result: undecided(input, p.change, results[index] ?? missing(p.change)),
-  }));
+  const doubt = revivesOurs({ ...input, observation: seen });
+  return planned.map((p, index) => {
+    const result = undecided(input, p.change, results[index] ?? missing(p.change));
+    return { ...p, result: doubt && result.error !== null ? { ...result, unsettled: true } : result };
+  });
 }
 
 /** A name that appeared since it was looked for: whose it is, a fresh observation can tell and we cannot. */

@@ -558,27 +558,32 @@ describe("limits", () => {
   });
 });
 
+/** One secret at the stand-in of AWS. */
+async function sceneAt(url: string, rule: Partial<Rule> = {}): Promise<Scene> {
+  const { region, account, accessKeyId, secretAccessKey } = AWS_DEFAULTS;
+  const block = {
+    account,
+    region,
+    accessKey: { id: "env:ID", secret: "env:SECRET" },
+    endpoint: url,
+    stsEndpoint: url,
+    privateNetwork: true,
+  };
+  return await scene(
+    {},
+    { destination: "aws", target: { secretId: "shop/db" }, exposure: "preview", ...rule },
+    {
+      vendors: { aws: { adapter: awsSecretsManager, block } },
+      credentials: { "env:ID": accessKeyId, "env:SECRET": secretAccessKey },
+    },
+  );
+}
+
 describe("what consumers name a secret by", () => {
   test("is there as soon as it is made, and stays when what is in it changes", async () => {
     const vendor = await startAws();
     ends.push(() => vendor.close());
-    const { region, account, accessKeyId, secretAccessKey } = AWS_DEFAULTS;
-    const block = {
-      account,
-      region,
-      accessKey: { id: "env:ID", secret: "env:SECRET" },
-      endpoint: vendor.url,
-      stsEndpoint: vendor.url,
-      privateNetwork: true,
-    };
-    const { hand, project, branchId } = await scene(
-      {},
-      { destination: "aws", target: { secretId: "shop/db" }, exposure: "preview" },
-      {
-        vendors: { aws: { adapter: awsSecretsManager, block } },
-        credentials: { "env:ID": accessKeyId, "env:SECRET": secretAccessKey },
-      },
-    );
+    const { hand, project, branchId } = await sceneAt(vendor.url);
     await hand.look();
     const made = await hand.binding(BRANCH);
     expect(made.reference).toMatch(
@@ -588,6 +593,41 @@ describe("what consumers name a secret by", () => {
     await hand.look();
     expect(await hand.binding(BRANCH)).toMatchObject({ applied: 2, reference: made.reference });
   });
+});
+
+describe("a secret that AWS is to delete", () => {
+  test.each(["PutSecretValue", "UpdateSecretVersionStage"])(
+    "is ours when it was revived and %s then failed",
+    async (operation) => {
+      const vendor = await startAws();
+      ends.push(() => vendor.close());
+      const { hand, project, branchId } = await sceneAt(vendor.url, { onBranchDelete: "delete" });
+      await hand.look();
+      const before = vendor.state.json("shop/db") ?? {};
+      expect(Object.keys(before)).toHaveLength(2);
+      project.removeBranch(branchId);
+      await hand.drainUntil("it to wait for its deletion", async () => {
+        await hand.look();
+        return vendor.state.secret("shop/db").deletion !== null;
+      });
+
+      vendor.state.failNext(operation, "LimitExceededException", { times: 10 });
+      project.addBranch(BRANCH);
+      await hand.look();
+      expect(vendor.state.secret("shop/db").deletion).toBeNull();
+      expect(vendor.state.json("shop/db")).toEqual(before);
+      while (vendor.state.takeFailure(operation) !== null);
+      await hand.rows("update branchline.place set due_at = now()");
+      await hand.drainUntil("it to be in step", async () => {
+        const live = (await hand.bindings()).filter(({ wanted, applied }) => wanted > applied);
+        return live.length === 0;
+      });
+      expect(await hand.rows("select code from branchline.binding where code is not null")).toEqual([]);
+      const after = vendor.state.json("shop/db") ?? {};
+      expect(Object.keys(after)).toEqual(Object.keys(before));
+      expect(after["DATABASE_URL"]).not.toBe(before["DATABASE_URL"]);
+    },
+  );
 });
 
 describe("a target that is not there yet", () => {

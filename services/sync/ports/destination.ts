@@ -72,6 +72,8 @@ export interface Observation {
   readonly version: string | null;
   /** Atomic vendors: mark on the secret itself. */
   readonly mark: Mark | null;
+  /** Atomic vendors: it waits for its deletion, shows nothing, and the first step of a write brings back what it held. */
+  readonly revives?: boolean;
   /** Atomic vendors: why the secret as a whole is not to be touched (rotation enabled), in words. */
   readonly foreign: string | null;
   readonly names: readonly ObservedName[];
