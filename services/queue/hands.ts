@@ -19,9 +19,14 @@ export interface Hands {
  */
 const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
 
+/** Ids that are remembered at most. */
+const MOST_HAD = 1_000;
+
 export function openHands(queue: Enqueue, onError: (error: unknown) => void): Hands {
   const busy = new Map<JobKind, Set<Promise<void>>>();
   let employed: Handlers | null = null;
+  /** Had by a hand the last time: next time the queue has it, for this process may be the one that cannot do it. */
+  const had = new Set<string>();
 
   const begin = (handlers: Handlers, kind: JobKind, id: string): void => {
     const mine = busy.get(kind) ?? new Set();
@@ -34,9 +39,17 @@ export function openHands(queue: Enqueue, onError: (error: unknown) => void): Ha
 
   return {
     enqueue: async (kind, ids) => {
-      const free = employed === null ? 0 : HANDS[kind] - (busy.get(kind)?.size ?? 0);
-      for (const id of ids.slice(0, Math.max(0, free))) if (employed !== null) begin(employed, kind, id);
-      const more = ids.slice(Math.max(0, free));
+      let free = HANDS[kind] - (busy.get(kind)?.size ?? 0);
+      const more: string[] = [];
+      for (const id of ids) {
+        if (employed === null || had.delete(id) || free-- <= 0) {
+          more.push(id);
+          continue;
+        }
+        if (had.size >= MOST_HAD) had.clear();
+        had.add(id);
+        begin(employed, kind, id);
+      }
       if (more.length > 0) await queue(kind, more);
     },
     employ: (handlers) => {

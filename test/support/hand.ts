@@ -241,15 +241,17 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
 
 function mortal(runtime: Runtime): Mortal {
   let dead = false;
-  const db = new Proxy(runtime.database.db, {
-    get(target, name) {
-      if (dead) throw new Error("this process is dead");
-      const value: unknown = Reflect.get(target, name, target);
-      return typeof value === "function" ? value.bind(target) : value;
-    },
-  });
+  const whileAlive = <T extends object>(mine: T): T =>
+    new Proxy(mine, {
+      get(target, name) {
+        if (dead) throw new Error("this process is dead");
+        const value: unknown = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  const db = whileAlive(runtime.database.db);
   return {
-    runtime: { ...runtime, database: { ...runtime.database, db } },
+    runtime: { ...runtime, database: whileAlive({ ...runtime.database, db }) },
     die: () => {
       dead = true;
     },

@@ -69,6 +69,21 @@ describe("the hands of a process", () => {
     expect(begun).toEqual([...busy, "late"]);
   });
 
+  test("leave to the queue what they had the last time: this process may be the one that cannot do it", async () => {
+    const { hands, handlers, queued, begun, ends } = started();
+    hands.employ(handlers);
+    for (let n = 0; n < 4; n++) {
+      await hands.enqueue("push", ["a"]);
+      ends.get("a")?.();
+      await new Promise(setImmediate);
+    }
+    expect(begun).toEqual(["a", "a"]);
+    expect(queued).toEqual([
+      ["push", ["a"]],
+      ["push", ["a"]],
+    ]);
+  });
+
   test("take no sweep: one that is in hand when its process dies would be lost", async () => {
     const { hands, handlers, queued, begun } = started();
     hands.employ(handlers);
