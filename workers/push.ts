@@ -30,8 +30,8 @@ export async function pushPlace(
   id: string,
   stopping: AbortSignal,
   onStep: OnStep = () => {},
-): Promise<void> {
-  await runWork(
+): Promise<boolean> {
+  return await runWork(
     runtime,
     "place",
     id,

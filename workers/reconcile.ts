@@ -26,8 +26,8 @@ import { attempt, loginKey, want } from "./want.ts";
 /** How long a branch that is gone waits at a time for a successor that may yet take over. */
 const SUCCESSION_MS = { due: 250, unready: 5_000 };
 
-export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
-  await runWork(runtime, "branch", id, stopping, async (work) => {
+export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<boolean> {
+  return await runWork(runtime, "branch", id, stopping, async (work) => {
     const [found, upTo, bound, rules] = await runtime.database.together(
       async (db) =>
         await Promise.all([

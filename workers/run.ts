@@ -46,7 +46,8 @@ const MOST_DEATHS = 5;
 
 /**
  * Does nothing if the row is not due or somebody else has it. Never throws. `giveUp` writes down what becomes
- * of work that kills whoever does it; it is then tried once at each recheck, until a holder survives.
+ * of work that kills whoever does it; it is then tried once at each recheck, until a holder survives. Resolves with false if
+ * it failed.
  */
 export async function runWork(
   runtime: Runtime,
@@ -55,14 +56,14 @@ export async function runWork(
   stopping: AbortSignal,
   body: (work: Work) => Promise<Outcome>,
   giveUp: (work: Work, error: SyncError) => Promise<void> = async () => {},
-): Promise<void> {
+): Promise<boolean> {
   const { db } = runtime.database;
   const { leaseMs } = runtime.settings;
   const log = runtime.log.child({ kind, id });
   try {
     const asked = performance.now();
     const lease = await runtime.takeLease(kind, id);
-    if (lease === null) return;
+    if (lease === null) return true;
     const held = keepLease(db, lease, leaseMs, asked, stopping);
     let finished = false;
     const inTransaction = async <T>(write: (tx: Db) => Promise<T>): Promise<T> =>
@@ -98,6 +99,7 @@ export async function runWork(
       const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome))) !== null;
       if (!released) throw new LostLease();
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");
+      return outcome.kind !== "failed";
     } finally {
       held.stop();
     }
@@ -109,6 +111,7 @@ export async function runWork(
       // What we did meanwhile is known to nobody: whoever has the lease now is to look once more.
       await markDue(db, kind, [id]).catch((failed: unknown) => log.error({ err: failed }, "nor made due"));
     }
+    return false;
   } finally {
     runtime.kick();
   }

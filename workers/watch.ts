@@ -22,8 +22,8 @@ const SUSPECT_MS = 500;
 /** A complete list now and then even if no operation says so: a branch's expiry may leave none. */
 const LIST_EVERY = 10;
 
-export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<void> {
-  await runWork(runtime, "source", id, stopping, async (work) => {
+export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<boolean> {
+  return await runWork(runtime, "source", id, stopping, async (work) => {
     const [row, upTo, known] = await runtime.database.together(
       async (db) => await Promise.all([sourceById(db, id), lastEventId(db), liveBranches(db, id)]),
     );

@@ -88,10 +88,12 @@ export function startWorkers(
   onError: (error: Error) => void,
 ): JobWorkers {
   const link = connect(connection);
-  const busy = new Set<Promise<void>>();
+  const busy = new Set<Promise<unknown>>();
   const workers = JOB_KINDS.map((kind) => {
     const run = async (job: { data: unknown }): Promise<void> => {
-      const work = handlers[kind](jobPayload.parse(job.data).id).finally(() => busy.delete(work));
+      const work: Promise<unknown> = handlers[kind](jobPayload.parse(job.data).id).finally(() =>
+        busy.delete(work),
+      );
       busy.add(work);
       await work;
     };
@@ -157,7 +159,7 @@ function connect(connection: QueueConnection) {
     worker: (name: string, run: Run, options: Omit<WorkerOptions, "connection">) =>
       new Worker(name, run, { ...options, connection: redis }),
     ready: async () => {},
-    close: async (all: readonly Opening[], busy: ReadonlySet<Promise<void>> = new Set()) => {
+    close: async (all: readonly Opening[], busy: ReadonlySet<Promise<unknown>> = new Set()) => {
       const closed = Promise.allSettled(all.map(async (one) => await one.close()));
       // Nothing new begins; what runs is not cut off.
       while (busy.size > 0) await Promise.allSettled(busy);

@@ -20,18 +20,23 @@ export interface Hands {
 const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
 
 /** Ids that are remembered at most. */
-const MOST_HAD = 1_000;
+const MOST_FAILED = 1_000;
 
 export function openHands(queue: Enqueue, onError: (error: unknown) => void): Hands {
   const busy = new Map<JobKind, Set<Promise<void>>>();
   let employed: Handlers | null = null;
-  /** Had by a hand the last time: next time the queue has it, for this process may be the one that cannot do it. */
-  const had = new Set<string>();
+  /** What failed in a hand: the queue has it next time, for this process may be the one that cannot do it. */
+  const failed = new Set<string>();
 
   const begin = (handlers: Handlers, kind: JobKind, id: string): void => {
     const mine = busy.get(kind) ?? new Set();
     busy.set(kind, mine);
     const work = handlers[kind](id)
+      .then((well) => {
+        if (well !== false) return;
+        if (failed.size >= MOST_FAILED) failed.clear();
+        failed.add(id);
+      })
       .catch(onError)
       .finally(() => mine.delete(work));
     mine.add(work);
@@ -42,13 +47,8 @@ export function openHands(queue: Enqueue, onError: (error: unknown) => void): Ha
       let free = HANDS[kind] - (busy.get(kind)?.size ?? 0);
       const more: string[] = [];
       for (const id of ids) {
-        if (employed === null || had.delete(id) || free-- <= 0) {
-          more.push(id);
-          continue;
-        }
-        if (had.size >= MOST_HAD) had.clear();
-        had.add(id);
-        begin(employed, kind, id);
+        if (employed === null || failed.delete(id) || free-- <= 0) more.push(id);
+        else begin(employed, kind, id);
       }
       if (more.length > 0) await queue(kind, more);
     },

@@ -8,7 +8,8 @@ export type JobKind = (typeof JOB_KINDS)[number];
 export const jobPayload = z.strictObject({ id: z.uuid() });
 
 export type Enqueue = (kind: JobKind, ids: readonly string[]) => Promise<void>;
-export type Handlers = Readonly<Record<JobKind, (id: string) => Promise<void>>>;
+/** Each does the work of a row, and may resolve with false: it failed. */
+export type Handlers = Readonly<Record<JobKind, (id: string) => Promise<unknown>>>;
 
 /**
  * Jobs of one kind that a worker process runs at once. Pushes mostly wait for vendors: there is room for the

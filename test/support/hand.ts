@@ -205,7 +205,9 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
       await drain();
     },
     mortal: () => mortal(runtime),
-    push: (placeId, worker = runtime, onStep = () => {}) => pushPlace(worker, placeId, signal, onStep),
+    push: async (placeId, worker = runtime, onStep = () => {}) => {
+      await pushPlace(worker, placeId, signal, onStep);
+    },
     bindings,
     binding: async (branch, rule) => {
       const mine = (await bindings(branch)).filter((one) => rule === undefined || one.rule === rule);

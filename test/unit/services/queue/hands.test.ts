@@ -69,15 +69,19 @@ describe("the hands of a process", () => {
     expect(begun).toEqual([...busy, "late"]);
   });
 
-  test("leave to the queue what they had the last time: this process may be the one that cannot do it", async () => {
-    const { hands, handlers, queued, begun, ends } = started();
-    hands.employ(handlers);
-    for (let n = 0; n < 4; n++) {
+  test("leave to the queue what failed with them: this process may be the one that cannot do it", async () => {
+    const { hands, queued } = started();
+    const begun: string[] = [];
+    const failing = async (id: string): Promise<boolean> => {
+      begun.push(id);
+      return begun.length > 2;
+    };
+    hands.employ({ watch: failing, reconcile: failing, push: failing, sweep: failing });
+    for (let n = 0; n < 6; n++) {
       await hands.enqueue("push", ["a"]);
-      ends.get("a")?.();
       await new Promise(setImmediate);
     }
-    expect(begun).toEqual(["a", "a"]);
+    expect(begun).toEqual(["a", "a", "a", "a"]);
     expect(queued).toEqual([
       ["push", ["a"]],
       ["push", ["a"]],
