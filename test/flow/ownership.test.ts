@@ -5,7 +5,6 @@ import { AWS_DEFAULTS, startAws } from "../../infra/sandbox/aws.ts";
 import { startVercel, VERCEL_DEFAULTS } from "../../infra/sandbox/vercel.ts";
 import type { Caller, Order, Told } from "../../services/api/ports.ts";
 import { createTell } from "../../services/api/tell.ts";
-import { awsSecretsManager } from "../../services/destinations/aws-secrets-manager.ts";
 import { createMemoryDestination, type MemoryOptions } from "../../services/destinations/memory.ts";
 import { memoryStore } from "../../services/destinations/memory-store.ts";
 import { vercel } from "../../services/destinations/vercel.ts";
@@ -13,6 +12,7 @@ import { MemoryProject } from "../../services/sources/memory.ts";
 import { ingest } from "../../services/store/ingest.ts";
 import type { Rule } from "../../services/sync/model.ts";
 import { ruleOf } from "../support/app.ts";
+import { atAws } from "../support/aws.ts";
 import { type Hand, type HandOptions, startByHand } from "../support/hand.ts";
 import { incoming } from "../support/incoming.ts";
 
@@ -136,22 +136,7 @@ describe("before anything is written the account is proven", () => {
   test("at AWS, in the words of the two accounts", async () => {
     const vendor = await startAws();
     ends.push(() => vendor.close());
-    const block = {
-      account: "210987654321",
-      region: AWS_DEFAULTS.region,
-      accessKey: { id: "env:ID", secret: "env:SECRET" },
-      endpoint: vendor.url,
-      stsEndpoint: vendor.url,
-      privateNetwork: true,
-    };
-    const { hand } = await scene(
-      {},
-      { destination: "aws", target: { secretId: "shop/db" }, exposure: "preview" },
-      {
-        vendors: { aws: { adapter: awsSecretsManager, block } },
-        credentials: { "env:ID": AWS_DEFAULTS.accessKeyId, "env:SECRET": AWS_DEFAULTS.secretAccessKey },
-      },
-    );
+    const { hand } = await sceneAt(vendor.url, {}, "210987654321");
     await hand.look();
     expect(await hand.binding(BRANCH)).toMatchObject({
       state: "parked",
@@ -559,25 +544,12 @@ describe("limits", () => {
 });
 
 /** One secret at the stand-in of AWS. */
-async function sceneAt(url: string, rule: Partial<Rule> = {}): Promise<Scene> {
-  const { region, account, accessKeyId, secretAccessKey } = AWS_DEFAULTS;
-  const block = {
-    account,
-    region,
-    accessKey: { id: "env:ID", secret: "env:SECRET" },
-    endpoint: url,
-    stsEndpoint: url,
-    privateNetwork: true,
-  };
-  return await scene(
+const sceneAt = async (url: string, rule: Partial<Rule> = {}, account?: string): Promise<Scene> =>
+  await scene(
     {},
     { destination: "aws", target: { secretId: "shop/db" }, exposure: "preview", ...rule },
-    {
-      vendors: { aws: { adapter: awsSecretsManager, block } },
-      credentials: { "env:ID": accessKeyId, "env:SECRET": secretAccessKey },
-    },
+    atAws(url, account),
   );
-}
 
 describe("what consumers name a secret by", () => {
   test("is there as soon as it is made, and stays when what is in it changes", async () => {
