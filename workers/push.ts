@@ -17,7 +17,7 @@ import type { Change, Claim, Mark, Observation, Source } from "../services/sync/
 import { type PushOutcome, type PushPorts, push, type StepName } from "../services/sync/push.ts";
 import { doubtAccount, proveAccount } from "./account.ts";
 import { loadPush } from "./load.ts";
-import { openShared } from "./reads.ts";
+import { announceReads, openShared } from "./reads.ts";
 import { livesElsewhere, type PushContext, recordFailure, recordOutcome } from "./record.ts";
 import { afterDeaths, LostLease, type Outcome, runWork, type Work } from "./run.ts";
 import { type Counted, openDestination, openProof, type Runtime } from "./runtime.ts";
@@ -48,6 +48,11 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
   const trace = startTrace(row.key, onStep);
   const counted: Counted = { calls: 0 };
   const { roles } = loaded;
+  const staying = input.bindings.filter(({ leaving }) => leaving === "no");
+  const coming = announceReads(
+    runtime,
+    staying.map(({ sourceId, branch: { neonId } }) => ({ sourceId, neonId })),
+  );
   const context = {
     runtime,
     row,
@@ -56,6 +61,7 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
     adapter,
     loaded: loaded.bindings,
     roles,
+    coming,
     trace,
     counted,
   };
@@ -69,6 +75,8 @@ async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): 
     if (thrown instanceof LostLease) return await lost(context, thrown);
     doubtAccount(destination, [asSyncError(thrown)]);
     return await recordFailure(context, input, thrown);
+  } finally {
+    coming.leave();
   }
 }
 
@@ -99,6 +107,7 @@ const errorsIn = ({ applied, bindings }: PushOutcome): SyncError[] => [
 function openPorts(context: PushContext): PushPorts {
   const { runtime, row, work, loaded, trace } = context;
   const { db } = runtime.database;
+  const sharing = { always: context.roles, coming: context.coming };
   const { counted } = context;
   const destination = openDestination(runtime, context.destination, work.signal, {
     counted,
@@ -115,7 +124,7 @@ function openPorts(context: PushContext): PushPorts {
     check: async () => await proveAccount(runtime, context.destination, () => destination.check(row.target)),
     fingerprint: runtime.fingerprint,
     source: (id) => {
-      const opened = sources.get(id) ?? openShared(runtime, sourceRow(id), work.signal, context.roles);
+      const opened = sources.get(id) ?? openShared(runtime, sourceRow(id), work.signal, sharing);
       sources.set(id, opened);
       return opened;
     },

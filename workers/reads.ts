@@ -6,10 +6,11 @@
  */
 import type { SourceRow } from "../services/store/source.ts";
 import type { LoginReading, Source } from "../services/sync/ports.ts";
+import { announce, type Coming, gathered } from "./coming.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
-/** How long a read waits for others to join. */
-const GATHER_MS = 2;
+/** How long a read waits at most for those who are about to ask for the same. */
+const GATHER_MS = 5;
 
 interface Gathering {
   readonly roles: Set<string>;
@@ -23,15 +24,31 @@ interface Gathering {
 
 const gatherings = new WeakMap<Runtime, Map<string, Gathering>>();
 
-/**
- * The source, with reads that are shared within this process. `signal` ends only this caller's waiting. `always`: roles
- * that are read of a branch whoever asks, by its id, so that others may share what one reads.
- */
+/** Says that somebody is about to read these branches, once they have looked at what they will write to. */
+export const announceReads = (
+  runtime: Runtime,
+  branches: readonly { readonly sourceId: string; readonly neonId: string }[],
+): Coming =>
+  announce(
+    runtime,
+    branches.map(({ sourceId, neonId }) => keyOf(sourceId, neonId)),
+  );
+
+const keyOf = (sourceId: string, neonId: string): string => `${sourceId}/${neonId}`;
+
+export interface Sharing {
+  /** Roles that are read of a branch whoever asks, by its id, so that others may share what one reads. */
+  readonly always?: ReadonlyMap<string, readonly string[]>;
+  /** Who has been announced, and is it. */
+  readonly coming?: Coming;
+}
+
+/** The source, with reads that are shared within this process. `signal` ends only this caller's waiting. */
 export function openShared(
   runtime: Runtime,
   row: SourceRow,
   signal: AbortSignal,
-  always: ReadonlyMap<string, readonly string[]> = new Map(),
+  { always = new Map(), coming }: Sharing = {},
 ): Source {
   const own = openSource(runtime, row, signal);
   return {
@@ -43,6 +60,7 @@ export function openShared(
     reread: async (id, roles) => {
       const joined = join(runtime, row, id, [...new Set([...roles, ...(always.get(id) ?? [])])]);
       joined.waiting += 1;
+      coming?.arrive(keyOf(row.id, id));
       try {
         return await orAbort(joined.reading, signal);
       } finally {
@@ -56,7 +74,7 @@ export function openShared(
 function join(runtime: Runtime, row: SourceRow, id: string, roles: readonly string[]): Gathering {
   const open = gatherings.get(runtime) ?? new Map<string, Gathering>();
   gatherings.set(runtime, open);
-  const key = `${row.id}/${id}`;
+  const key = keyOf(row.id, id);
   const there = open.get(key);
   const serves =
     there !== undefined &&
@@ -84,7 +102,7 @@ function gather(
   const abandoned = new AbortController();
   const roles = new Set<string>();
   const start = async (): Promise<LoginReading | null> => {
-    await new Promise((resolve) => setTimeout(resolve, GATHER_MS));
+    await gathered(runtime, keyOf(row.id, id), GATHER_MS);
     gathering.begun = true;
     // Whose calls wait for no turn has started already.
     if (runtime.sources.get(row.kind)?.limits === undefined) close(gathering);

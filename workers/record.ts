@@ -21,6 +21,7 @@ import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { DestinationAdapter, Traits } from "../services/sync/ports.ts";
 import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
 import { parseVariable } from "../services/sync/variables.ts";
+import type { Coming } from "./coming.ts";
 import { countPush, historyOf, writeHistory } from "./history.ts";
 import type { Trace } from "./push.ts";
 import type { Outcome, Work } from "./run.ts";
@@ -35,6 +36,8 @@ export interface PushContext {
   readonly loaded: ReadonlyMap<string, BindingWithAll>;
   /** See `Loaded`. */
   readonly roles: ReadonlyMap<string, readonly string[]>;
+  /** Others wait a moment for it, to read Neon with them. */
+  readonly coming: Coming;
   readonly trace: Trace;
   readonly counted: Counted;
 }

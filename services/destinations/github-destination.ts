@@ -8,6 +8,7 @@ import type {
   Io,
   Observation,
   ObservedName,
+  ObserveOptions,
   ResolveCredential,
 } from "../sync/ports.ts";
 import { Secret } from "../sync/secret.ts";
@@ -50,10 +51,13 @@ export class GitHubDestination implements Destination<GitHubTarget> {
   }
 
   /** GitHub lists each repository, environment and organization by itself, so all targets here are one place. */
-  async observe(targets: readonly GitHubTarget[]): Promise<readonly Observation[]> {
+  async observe(
+    targets: readonly GitHubTarget[],
+    { first = false }: Pick<ObserveOptions, "first"> = {},
+  ): Promise<readonly Observation[]> {
     const [target] = targets;
     if (target === undefined) return [];
-    const { items, complete } = await this.#list(target);
+    const { items, complete } = await this.#list(target, first);
     return targets.map(() => ({
       complete,
       contents: true,
@@ -80,19 +84,29 @@ export class GitHubDestination implements Destination<GitHubTarget> {
 
   // -------------------------------------------------------------- seeing
 
-  async #list(target: GitHubTarget): Promise<{ items: readonly GitHubItem[]; complete: boolean }> {
+  async #list(
+    target: GitHubTarget,
+    first: boolean,
+  ): Promise<{ items: readonly GitHubItem[]; complete: boolean }> {
     const client = this.#client(target);
+    const { environment, createEnvironment } = target;
+    const creates = environment !== null && createEnvironment;
+    // Absent only if the repository is there and says that it has no such environment.
+    const ask = async (name: string): Promise<boolean> => {
+      const [there] = await Promise.all([
+        this.#hasEnvironment(client, name),
+        client.json(REPOSITORY, repository),
+      ]);
+      return there;
+    };
+    const asked = first && creates ? ask(environment) : null;
+    asked?.catch(() => undefined); // counts only where the list finds nothing
     try {
       return await new GitHubShelf(client, target).list();
     } catch (thrown) {
       const missing = thrown instanceof SyncError && thrown.code === "target_missing";
-      if (!missing || target.environment === null || !target.createEnvironment) throw thrown;
-      // Absent only if the repository is there and says that it has no such environment.
-      const [there] = await Promise.all([
-        this.#hasEnvironment(client, target.environment),
-        client.json(REPOSITORY, repository),
-      ]);
-      if (there) throw thrown;
+      if (!missing || !creates) throw thrown;
+      if (await (asked ?? ask(environment))) throw thrown;
       this.#missing.add(githubPlace(target));
       return { items: [], complete: true };
     }

@@ -15,7 +15,8 @@ async function observe(input: PushInput, ports: ReadPorts): Promise<Observation>
   ports.step?.("observe");
   const compare = new Set(input.bindings.flatMap((binding) => binding.handed?.names ?? []));
   const look = async (contents: boolean): Promise<Observation> => {
-    const [seen] = await ports.destination.observe([input.target], { contents, compare });
+    const first = input.ledger.length === 0;
+    const [seen] = await ports.destination.observe([input.target], { contents, compare, first });
     if (seen === undefined) throw new SyncError("internal", "the adapter observed nothing");
     return seen;
   };

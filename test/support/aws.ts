@@ -6,7 +6,7 @@ import type { HandOptions } from "./hand.ts";
 /** Under the name "aws". `account`: the one that is expected there. */
 export function atAws(
   url: string,
-  account = AWS_DEFAULTS.account,
+  account: string = AWS_DEFAULTS.account,
 ): Required<Pick<HandOptions, "vendors" | "credentials">> {
   const { region, accessKeyId, secretAccessKey } = AWS_DEFAULTS;
   const block = {

@@ -168,6 +168,8 @@ export interface ObserveOptions {
   readonly contents: boolean;
   /** Names that somebody hands over: their values may be read although nobody marked them as ours. */
   readonly compare?: ReadonlySet<string>;
+  /** Nothing there is ours yet, so it may have to be made: what would then be asked next may be asked beside. */
+  readonly first?: boolean;
 }
 
 /** An adapter with its credential, for the duration of one push, sweep or check. */

@@ -1,7 +1,7 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import type { SourceRow } from "../../../services/store/source.ts";
 import type { Io, LoginReading, Source } from "../../../services/sync/ports.ts";
-import { openShared } from "../../../workers/reads.ts";
+import { announceReads, openShared, type Sharing } from "../../../workers/reads.ts";
 import type { Runtime } from "../../../workers/runtime.ts";
 import { until } from "../../support/until.ts";
 
@@ -49,9 +49,10 @@ function neon({ limited }: { limited: boolean }) {
   } as unknown as Runtime;
   const row = { id: "source", kind: "neon", block: { privateNetwork: true } } as unknown as SourceRow;
   const always = new Map([["br-a", ["app", "owner"]]]);
-  const reader = (role: string, known = always) =>
-    openShared(runtime, row, new AbortController().signal, known).reread("br-a", [role]);
-  return { turns, reads, reader };
+  const reader = (role: string, sharing: Sharing = {}) =>
+    openShared(runtime, row, new AbortController().signal, { always, ...sharing }).reread("br-a", [role]);
+  const announced = () => announceReads(runtime, [{ sourceId: "source", neonId: "br-a" }]);
+  return { turns, reads, reader, announced };
 }
 
 describe("a shared read", () => {
@@ -78,7 +79,7 @@ describe("a shared read", () => {
     const { turns, reads, reader } = neon({ limited: true });
     const first = reader("app");
     await until(() => turns.length === 1);
-    const other = reader("stranger", new Map());
+    const other = reader("stranger", { always: new Map() });
     await until(() => turns.length === 2);
     for (const go of turns) go();
     await until(() => reads.length === 2);
@@ -96,5 +97,34 @@ describe("a shared read", () => {
     for (const { end } of reads) end();
     await Promise.all([...together, late]);
     expect(reads).toHaveLength(2);
+  });
+
+  test("waits for those who are about to ask, until the last of them has asked or given up, or a moment", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    onTestFinished(() => void vi.useRealTimers());
+    const turn = () => new Promise((resolve) => setImmediate(resolve));
+    const { reads, reader, announced } = neon({ limited: false });
+    const [first, second, third] = [announced(), announced(), announced()];
+    const readings = [reader("app", { coming: first })];
+    await turn();
+    third.leave();
+    await turn();
+    expect(reads).toHaveLength(0);
+    readings.push(reader("owner", { coming: second }));
+    await turn();
+    expect(reads).toHaveLength(1);
+
+    const late = announced();
+    readings.push(reader("app", { coming: announced() }));
+    await turn();
+    expect(reads).toHaveLength(1);
+    vi.advanceTimersByTime(5);
+    await turn();
+    expect(reads).toHaveLength(2);
+    readings.push(reader("app", { coming: late }));
+    await turn();
+    expect(reads).toHaveLength(3);
+    for (const { end } of reads) end();
+    await Promise.all(readings);
   });
 });

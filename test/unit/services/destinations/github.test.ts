@@ -195,6 +195,37 @@ describe("environments", () => {
     expect(state.repository(repository).environments.get("review/42")?.protection).toEqual({});
   });
 
+  test("of which nothing is ours yet are asked for beside the list, which counts if there is one", async () => {
+    const { hand, state, calls } = await start({ createEnvironments: true });
+    const look = (environment: string) =>
+      hand.destination.observe([hand.parse({ environment })], { contents: false, first: true });
+    const beside = [
+      "GET /repos/:owner/:repo",
+      "GET /repos/:owner/:repo/environments/:environment",
+      "GET /repos/:owner/:repo/environments/:environment/secrets",
+    ];
+    let seen: unknown;
+    vendor?.setLatency(200);
+    const operations = await calls(async () => {
+      seen = await look("review/42");
+    });
+    vendor?.setLatency(0);
+    expect(operations.sort()).toEqual(beside);
+    const three = vendor?.log.slice(-3) ?? [];
+    const firstAnswer = Math.min(...three.map(({ at, ms }) => at + ms));
+    expect(three.filter(({ at }) => at < firstAnswer)).toHaveLength(3);
+    expect(seen).toMatchObject([{ complete: true, names: [] }]);
+    await hand.write({ environment: "preview" }, { A: "1" });
+    expect(await look("preview")).toMatchObject([{ complete: true, names: [{ name: "A" }] }]);
+    const never = hand.destination.observe([hand.parse({ ...TARGET, createEnvironment: false })], {
+      contents: false,
+      first: true,
+    });
+    expect((await thrown(never)).code).toBe("target_missing");
+    state.removeRepository(repository);
+    expect((await thrown(look("review/42"))).code).toBe("target_missing");
+  });
+
   test("that are missing are created where the rule says so, and where it says no they are not", async () => {
     const { hand, state } = await start();
     expect(codes(await hand.write({ ...TARGET, createEnvironment: true }, { A: "1" }))).toEqual({ A: null });
