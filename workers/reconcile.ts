@@ -89,22 +89,34 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
   }
   const again = wanted.length > 0 || rules.some(({ rule }) => agesMatter(rule.definition));
   const dueInMs = again ? runtime.settings.rereadEveryMs : null;
-  return await work.finish({ kind: "done", dueInMs }, async (tx, hinted) => {
-    // What Neon said may be older than a hint that came in meanwhile: then it does not count.
-    if (await hinted) return;
-    const { noticed } = row;
+  const { noticed } = row;
+  let raised = false;
+  const write = async (tx: Db, hinted: Promise<boolean>): Promise<void> => {
     const rulesMeant = meant.map(({ rule }) => rule.id);
     const [recorded, bindings] = await answered([
       recordAll(runtime, tx, row, reading, wanted),
-      ensureBindings(tx, row.id, rulesMeant),
+      ensureBindings(tx, row.id, rulesMeant, bound),
       markRead(tx, row.id),
       settleEvents(tx, { branchId: row.id }, upTo),
     ]);
-    await want(runtime, tx, { view, bindings, entries: meant, reading, known: recorded, noticed });
+    raised = await want(runtime, tx, { view, bindings, entries: meant, reading, known: recorded, noticed });
     const unmeant = bound.filter((b) => !rulesMeant.includes(b.ruleId));
     await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", noticed));
-  });
+    if (await hinted) throw new Overtaken();
+  };
+  const done = { kind: "done", dueInMs } as const;
+  try {
+    const outcome = await work.finish(done, write);
+    if (raised) runtime.kick("push");
+    return outcome;
+  } catch (thrown) {
+    if (thrown instanceof Overtaken) return await work.finish(done, async () => undefined);
+    throw thrown;
+  }
 }
+
+/** What Neon said may be older than a hint that came in meanwhile: then it does not count. */
+class Overtaken extends Error {}
 
 /** A rule that left the file takes on nothing new, and keeps in step what it has. */
 const inForce = ({ rule }: RuleWithDestination, bound: readonly BindingRow[]): boolean =>

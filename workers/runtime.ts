@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { createIo } from "../services/http.ts";
 import type { Logger } from "../services/log.ts";
 import type { Metrics } from "../services/metrics.ts";
+import type { JobKind } from "../services/queue/jobs.ts";
 import { openDial } from "../services/sources/dial.ts";
 import { createProver } from "../services/sources/proof.ts";
 import type { Allowance } from "../services/store/allowance.ts";
@@ -65,8 +66,8 @@ export interface Runtime {
   readonly allowance: Allowance;
   readonly takeLease: TakeLease;
   readonly loadPlace: LoadPlace;
-  /** The dispatcher should look: something was committed. */
-  kick(): void;
+  /** The dispatcher should look: something was committed. See `Dispatcher`. */
+  kick(known?: JobKind): void;
 }
 
 /** A block as it lies in the database, as far as every kind of it is alike. */

@@ -41,8 +41,8 @@ export function attempt(reading: BranchReading, login: LoginWanted): LoginMateri
   }
 }
 
-/** A handful of statements, however many rules there are. */
-export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void> {
+/** A handful of statements, however many rules there are. Resolves with whether there is something to push now. */
+export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<boolean> {
   const wishes: Wish[] = [];
   for (const entry of meant.entries) {
     const binding = meant.bindings.find((one) => one.ruleId === entry.rule.id);
@@ -53,7 +53,7 @@ export async function want(runtime: Runtime, tx: Db, meant: Meant): Promise<void
       await setState(tx, [binding.id], "parked", reason);
     } else wishes.push(wish);
   }
-  await raise(runtime, tx, wishes, meant.noticed);
+  return await raise(runtime, tx, wishes, meant.noticed);
 }
 
 /** What one binding wants to have, and where. */
@@ -108,7 +108,7 @@ async function raise(
   tx: Db,
   wishes: readonly Wish[],
   noticed: readonly string[],
-): Promise<void> {
+): Promise<boolean> {
   const placed = await placesFor(runtime, tx, wishes);
   // Also who wants nothing new may inherit: its predecessor may have left only now.
   const { removed, heirs } = await takeOver(tx, placed);
@@ -116,9 +116,19 @@ async function raise(
   const raised = placed.filter(
     ({ moves, bindingId }) => (moves || heirs.has(bindingId)) && !removed.has(bindingId),
   );
-  if (raised.length === 0) return;
-  const [left] = await answered([formerPlaces(tx, raised), raiseWanted(tx, raised, noticed)]);
-  await markDue(tx, "place", [...new Set([...raised.map((one) => one.placeId), ...left])]);
+  if (raised.length === 0) return false;
+  const places = [...new Set(raised.map((one) => one.placeId))];
+  const [left] = await answered([
+    formerPlaces(tx, raised),
+    raiseWanted(tx, raised, noticed),
+    markDue(tx, "place", places),
+  ]);
+  await markDue(
+    tx,
+    "place",
+    left.filter((id) => !places.includes(id)),
+  );
+  return true;
 }
 
 type Placed = Wish & { readonly bindingId: string; readonly placeId: string };

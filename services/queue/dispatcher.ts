@@ -16,8 +16,11 @@ export interface DueRows {
 }
 
 export interface Dispatcher {
-  /** There may be something to do: look now. Cheap; calls that come together become one. */
-  kick(): void;
+  /**
+   * There may be something to do: look now. Cheap; calls that come together become one. `known`: there is something of
+   * this kind, and it comes before the look at everything.
+   */
+  kick(known?: JobKind): void;
   stop(): Promise<void>;
 }
 
@@ -40,18 +43,38 @@ export function startDispatcher(
   let again = false;
   let stopped = false;
   let restUntil = 0;
+  const expected = new Set<JobKind>();
+  /** Every second look is at everything, however much is known. */
+  let looked = true;
 
+  const give = async (kind: JobKind): Promise<void> => {
+    const ids = await rows.claim(kind);
+    if (ids.length > 0) await enqueue(kind, ids);
+  };
+  const rest = (): void => {
+    restUntil = performance.now() + REST_MS;
+  };
+  /** Milliseconds until the next look. */
+  const look = async (): Promise<number> => {
+    const { claimed, kinds, nextInMs } = await rows.take();
+    for (const [kind, ids] of claimed) await enqueue(kind, ids);
+    for (const kind of kinds) await give(kind);
+    if (claimed.size === 0 && kinds.length === 0) rest();
+    return nextInMs === null ? TICK_MS : Math.min(Math.max(nextInMs, SHORTEST_MS), TICK_MS);
+  };
   const pass = async (): Promise<void> => {
     let wait = TICK_MS;
     try {
-      const { claimed, kinds, nextInMs } = await rows.take();
-      for (const [kind, ids] of claimed) await enqueue(kind, ids);
-      for (const kind of kinds) {
-        const ids = await rows.claim(kind);
-        if (ids.length > 0) await enqueue(kind, ids);
+      const kinds = looked ? [...expected] : [];
+      expected.clear();
+      looked = kinds.length === 0;
+      if (looked) wait = await look();
+      else {
+        // At everything soon, when what has just been begun is on its way.
+        again = true;
+        rest();
+        for (const kind of kinds) await give(kind);
       }
-      if (claimed.size === 0 && kinds.length === 0) restUntil = performance.now() + REST_MS;
-      if (nextInMs !== null) wait = Math.min(Math.max(nextInMs, SHORTEST_MS), TICK_MS);
     } catch (error) {
       onError(error);
     }
@@ -61,15 +84,16 @@ export function startDispatcher(
     else timer = setTimeout(kick, wait);
   };
 
-  const kick = (): void => {
+  const kick = (known?: JobKind): void => {
     if (stopped) return;
+    if (known !== undefined) expected.add(known);
     if (running !== null) {
       again = true;
       return;
     }
     clearTimeout(timer);
     const restMs = restUntil - performance.now();
-    if (restMs > 0) {
+    if (restMs > 0 && expected.size === 0) {
       timer = setTimeout(kick, restMs);
       return;
     }

@@ -3,7 +3,7 @@ import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
-import { branchline, type Db } from "./db.ts";
+import { answered, branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
 import { groupedBy } from "./grouped.ts";
 import { place } from "./place.ts";
@@ -103,24 +103,31 @@ export async function bindingsAtPlaces(
   );
 }
 
-/** The bindings of a branch for these rules, made where there are none yet. */
+/** The bindings of a branch for these rules, made where there are none yet: `known` had none a moment ago. */
 export async function ensureBindings(
   db: Db,
   branchId: string,
   ruleIds: readonly string[],
+  known: readonly Pick<BindingRow, "ruleId">[],
 ): Promise<BindingRow[]> {
-  if (ruleIds.length === 0) return [];
-  const known = await db
-    .select()
-    .from(binding)
-    .where(and(eq(binding.branchId, branchId), inArray(binding.ruleId, [...ruleIds])));
   const missing = ruleIds.filter((ruleId) => !known.some((row) => row.ruleId === ruleId));
-  if (missing.length === 0) return known;
-  const made = await db
-    .insert(binding)
-    .values(missing.map((ruleId) => ({ ruleId, branchId })))
-    .returning();
-  return [...known, ...made];
+  const there = ruleIds.filter((ruleId) => !missing.includes(ruleId));
+  const all = await answered([
+    there.length === 0
+      ? []
+      : db
+          .select()
+          .from(binding)
+          .where(and(eq(binding.branchId, branchId), inArray(binding.ruleId, there))),
+    missing.length === 0
+      ? []
+      : db
+          .insert(binding)
+          .values(missing.map((ruleId) => ({ ruleId, branchId })))
+          .onConflictDoUpdate({ target: [binding.ruleId, binding.branchId], set: { branchId } })
+          .returning(),
+  ]);
+  return all.flat();
 }
 
 /** New inputs: one more generation is wanted at these places. `noticed`: what led to it. */

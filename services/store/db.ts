@@ -61,7 +61,7 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
   return {
     db: drizzle(pool),
     pool,
-    together: async (body) => await connected(pool, async (client) => await body(drizzle(client))),
+    together: async (body) => await connected(pool, async ({ db }) => await body(db)),
     transaction: async (body) => {
       const ended = await connected(pool, async (client) => await transact(client, body));
       if ("thrown" in ended) throw ended.thrown;
@@ -72,10 +72,11 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
 }
 
 /** A connection that failed us in any way is given back to nobody: something may still be under way on it. */
-async function connected<T>(pool: pg.Pool, use: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+async function connected<T>(pool: pg.Pool, use: (client: PreparingClient) => Promise<T>): Promise<T> {
   const client = await pool.connect();
   try {
-    const result = await use(client);
+    // The pool makes no others.
+    const result = await use(client as unknown as PreparingClient);
     client.release();
     return result;
   } catch (error) {
@@ -87,20 +88,18 @@ async function connected<T>(pool: pg.Pool, use: (client: pg.PoolClient) => Promi
 type Ended<T> = { readonly result: T } | { readonly thrown: unknown };
 
 /** Throws only if the connection cannot be used any more; what went wrong in an orderly way is answered. */
-async function transact<T>(client: pg.PoolClient, body: (tx: Db) => Promise<T>): Promise<Ended<T>> {
-  // The pool makes no others.
-  const connection = client as unknown as PreparingClient;
+async function transact<T>(client: PreparingClient, body: (tx: Db) => Promise<T>): Promise<Ended<T>> {
   await client.query("begin");
-  connection.failedFirst = null;
+  client.failedFirst = null;
   try {
-    const result = await body(drizzle(client));
+    const result = await body(client.db);
     await client.query("commit");
     return { result };
   } catch (error) {
     // Answered after all that is still under way.
     await client.query("rollback");
     const echo = ECHOES.has(sqlState(error) as string);
-    return { thrown: echo ? (connection.failedFirst ?? error) : error };
+    return { thrown: echo ? (client.failedFirst ?? error) : error };
   }
 }
 
@@ -118,6 +117,7 @@ const prepared = new Map<string, string>();
  * loop is written as one packet.
  */
 class PreparingClient extends pg.Client {
+  readonly db = drizzle(this as pg.Client);
   /** Since somebody last cleared it. */
   failedFirst: unknown = null;
 

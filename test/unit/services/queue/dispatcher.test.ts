@@ -69,6 +69,38 @@ describe("the dispatcher", () => {
     await dispatcher.stop();
   });
 
+  test("takes what is known to be there at once, and looks at the rest right after it", async () => {
+    const { dispatcher, due, looks, jobs } = started();
+    await vi.advanceTimersByTimeAsync(10);
+    const before = looks.length;
+    due.set("push", ["a"]).set("watch", ["b"]);
+    dispatcher.kick("push");
+    await vi.advanceTimersByTimeAsync(0);
+    expect(jobs).toEqual([["push", ["a"]]]);
+    expect(looks).toHaveLength(before);
+    await vi.advanceTimersByTimeAsync(5);
+    expect(jobs).toEqual([
+      ["push", ["a"]],
+      ["watch", ["b"]],
+    ]);
+    await dispatcher.stop();
+  });
+
+  test("looks at the rest however much is known", async () => {
+    const { dispatcher, due, looks, jobs } = started();
+    await vi.advanceTimersByTimeAsync(10);
+    const before = looks.length;
+    due.set("watch", ["b"]);
+    for (let n = 0; n < 20; n++) {
+      due.set("push", [`a${n}`]);
+      dispatcher.kick("push");
+      await vi.advanceTimersByTimeAsync(0.1);
+    }
+    expect(jobs).toContainEqual(["watch", ["b"]]);
+    expect(looks.length - before).toBeGreaterThanOrEqual(9);
+    await dispatcher.stop();
+  });
+
   test("looks by itself every second, whatever was lost", async () => {
     const { dispatcher, due, jobs } = started();
     await vi.advanceTimersByTimeAsync(10);

@@ -1,0 +1,48 @@
+/** What was read of Neon before somebody hinted at the branch may be older than the hint: it counts for nothing. */
+import { afterEach, expect, test, vi } from "vitest";
+import { MemoryProject } from "../../services/sources/memory.ts";
+import { markDue } from "../../services/store/work.ts";
+import { reconcile } from "../../workers/reconcile.ts";
+import { watch } from "../../workers/watch.ts";
+import { ruleOf } from "../support/app.ts";
+import { type Hand, startByHand } from "../support/hand.ts";
+
+let hand: Hand | undefined;
+afterEach(async () => await hand?.stop());
+
+test("a reading that a hint has overtaken is not written down, and the branch is read again", async () => {
+  const project = new MemoryProject("p1");
+  hand = await startByHand({
+    projects: [project],
+    destinations: { box: {} },
+    rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
+  });
+  const { runtime, database, rows } = hand;
+  const id = project.addBranch("preview/x");
+  const { signal } = new AbortController();
+  const [source] = await rows<{ id: string }>("select id from branchline.source");
+  await watch(runtime, source?.id ?? "", signal);
+  const [{ id: branch } = { id: "" }] = await rows<{ id: string }>(
+    `select id from branchline.branch where neon_id = '${id}'`,
+  );
+  const state = () =>
+    rows(`
+      select b.due_at <= now() as due, b.read_at is not null as read, b.lease_until is null as free,
+        (select count(*)::int from branchline.login l where l.branch_id = b.id) as logins,
+        (select count(*)::int from branchline.binding i where i.branch_id = b.id) as bindings
+      from branchline.branch b where b.id = '${branch}'`);
+
+  const { read } = project.source;
+  const spy = vi.spyOn(project.source, "read").mockImplementation(async (...asked) => {
+    const reading = await read(...asked);
+    await markDue(database.db, "branch", [branch]);
+    return reading;
+  });
+  await reconcile(runtime, branch, signal);
+  expect(spy).toHaveBeenCalledOnce();
+  expect(await state()).toEqual([{ due: true, read: false, free: true, logins: 0, bindings: 0 }]);
+
+  spy.mockRestore();
+  await reconcile(runtime, branch, signal);
+  expect(await state()).toEqual([{ due: false, read: true, free: true, logins: 1, bindings: 1 }]);
+});
