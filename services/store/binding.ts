@@ -110,22 +110,14 @@ export async function ensureBindings(
   ruleIds: readonly string[],
   known: readonly Pick<BindingRow, "ruleId">[],
 ): Promise<BindingRow[]> {
-  const missing = ruleIds.filter((ruleId) => !known.some((row) => row.ruleId === ruleId));
-  const there = ruleIds.filter((ruleId) => !missing.includes(ruleId));
+  const has = (ruleId: string): boolean => known.some((row) => row.ruleId === ruleId);
+  const [there, missing] = [ruleIds.filter(has), ruleIds.filter((ruleId) => !has(ruleId))];
+  const made = missing.map((ruleId) => ({ ruleId, branchId }));
+  const mine = and(eq(binding.branchId, branchId), inArray(binding.ruleId, there));
+  const [target, set] = [[binding.ruleId, binding.branchId], { branchId }];
   const all = await answered([
-    there.length === 0
-      ? []
-      : db
-          .select()
-          .from(binding)
-          .where(and(eq(binding.branchId, branchId), inArray(binding.ruleId, there))),
-    missing.length === 0
-      ? []
-      : db
-          .insert(binding)
-          .values(missing.map((ruleId) => ({ ruleId, branchId })))
-          .onConflictDoUpdate({ target: [binding.ruleId, binding.branchId], set: { branchId } })
-          .returning(),
+    there.length === 0 ? [] : db.select().from(binding).where(mine),
+    made.length === 0 ? [] : db.insert(binding).values(made).onConflictDoUpdate({ target, set }).returning(),
   ]);
   return all.flat();
 }
