@@ -103,7 +103,10 @@ export async function bindingsAtPlaces(
   );
 }
 
-/** The bindings of a branch for these rules, made where there are none yet: `known` had none a moment ago. */
+/**
+ * The bindings of a branch for these rules, made where `known` has none: all of the branch, as loaded under its lease, since
+ * nobody else makes any.
+ */
 export async function ensureBindings(
   db: Db,
   branchId: string,
@@ -114,10 +117,9 @@ export async function ensureBindings(
   const [there, missing] = [ruleIds.filter(has), ruleIds.filter((ruleId) => !has(ruleId))];
   const made = missing.map((ruleId) => ({ ruleId, branchId }));
   const mine = and(eq(binding.branchId, branchId), inArray(binding.ruleId, there));
-  const [target, set] = [[binding.ruleId, binding.branchId], { branchId }];
   const all = await answered([
     there.length === 0 ? [] : db.select().from(binding).where(mine),
-    made.length === 0 ? [] : db.insert(binding).values(made).onConflictDoUpdate({ target, set }).returning(),
+    made.length === 0 ? [] : db.insert(binding).values(made).returning(),
   ]);
   return all.flat();
 }

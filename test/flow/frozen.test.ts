@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from "vitest";
 import { startAws } from "../../infra/sandbox/aws.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
+import type { Allowance } from "../../services/store/allowance.ts";
 import { ruleOf } from "../support/app.ts";
 import { atAws } from "../support/aws.ts";
 import { startByHand } from "../support/hand.ts";
@@ -32,10 +33,25 @@ test("makes no call when it wakes before its first write, and the next push make
 
   const place = await hand.place("aws");
   const writes = () => vendor.log.filter(({ operation }) => /Create|Put|Update|Tag/.test(operation));
-  await hand.push(place, undefined, (step) => {
-    const thaw = performance.now() + LEASE_MS + 100;
-    // Nothing of this process runs, no timer either.
-    while (step === "apply" && performance.now() < thaw);
+  let writing = false;
+  const { allowance } = hand.runtime;
+  const freezing: Allowance = {
+    ...allowance,
+    open: (...of) => {
+      const turns = allowance.open(...of);
+      return {
+        ...turns,
+        admit: async (request) => {
+          await turns.admit(request);
+          const thaw = performance.now() + LEASE_MS + 100;
+          // Nothing of this process runs, and what it had waited for comes before any timer.
+          while (writing && performance.now() < thaw);
+        },
+      };
+    },
+  };
+  await hand.push(place, { ...hand.runtime, allowance: freezing }, (step) => {
+    writing = step === "apply";
   });
   expect(writes()).toEqual([]);
   expect(await hand.binding(BRANCH)).toMatchObject({ applied: 0 });

@@ -1,5 +1,5 @@
-/** What was read of Neon before somebody hinted at the branch may be older than the hint: it counts for nothing. */
-import { afterEach, expect, test, vi } from "vitest";
+/** What somebody says while work is under way counts: what was read before a hint, and what was to be written before a stop. */
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { markDue } from "../../services/store/work.ts";
 import { reconcile } from "../../workers/reconcile.ts";
@@ -45,4 +45,37 @@ test("a reading that a hint has overtaken is not written down, and the branch is
   spy.mockRestore();
   await reconcile(runtime, branch, signal);
   expect(await state()).toEqual([{ due: false, read: true, free: true, logins: 1, bindings: 1 }]);
+});
+
+describe("a push that is about to write", () => {
+  test.each([
+    ["its binding is suspended", "update branchline.binding set suspended_at = now()"],
+    ["its destination is suspended", "update branchline.destination set suspended_at = now()"],
+    ["the installation is suspended", "update branchline.installation set suspended_at = now()"],
+    ["its branch is held", "update branchline.branch set held_until = now() + interval '1 minute'"],
+    ["its binding is leaving", "update branchline.binding set leaving = true"],
+    ["its binding lives elsewhere", "update branchline.binding set place_id = null"],
+    ["its binding has been removed", "update branchline.binding set state = 'removed'"],
+    ["its binding has been given back", "update branchline.binding set state = 'retained'"],
+  ])("does not when meanwhile %s", async (_, said) => {
+    const project = new MemoryProject("p1");
+    hand = await startByHand({
+      projects: [project],
+      destinations: { box: {} },
+      rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
+    });
+    const { rows, place, push, bindings, lookWithoutPushing, store } = hand;
+    project.addBranch("preview/x");
+    await lookWithoutPushing(async () => (await bindings()).some(({ wanted }) => wanted === 1));
+    const { reread } = project.source;
+    const spy = vi.spyOn(project.source, "reread").mockImplementation(async (...asked) => {
+      const reading = await reread(...asked);
+      await rows(said);
+      return reading;
+    });
+    await push(await place("box"));
+    expect(spy).toHaveBeenCalledOnce();
+    expect(store("box").calls.filter((call) => !/^(check|observe) /.test(call))).toEqual([]);
+    expect(await rows("select name from branchline.ledger")).toEqual([]);
+  });
 });

@@ -131,6 +131,48 @@ describe("admit()", () => {
     await expect(open(limits, 0).admit(GET)).rejects.toMatchObject({ code: "rate_limited" });
   });
 
+  test("gives up also those whose booking is answered only then", async () => {
+    const { database } = processes[0] ?? expect.unreachable();
+    let answerIt = (): void => undefined;
+    let held: Promise<void> | null = new Promise((resolve) => {
+      answerIt = resolve;
+    });
+    const { db } = database;
+    const late: Pick<typeof db, "update"> = {
+      update: (table) => {
+        const update = db.update(table);
+        const { set } = update;
+        return Object.assign(update, {
+          set: (...values: Parameters<typeof set>) => {
+            const query = set.apply(update, values);
+            const execute = query.execute.bind(query);
+            return Object.assign(query, {
+              execute: async (...of: Parameters<typeof execute>) => {
+                const [rows, wait] = [await execute(...of), held];
+                held = null;
+                await wait;
+                return rows;
+              },
+            });
+          },
+        });
+      },
+    };
+    const allowance = openAllowance(
+      new Proxy(db, { get: (of, name) => Reflect.get(name in late ? late : of, name) }),
+    );
+    const limits = account({ calls: 40, perMs: 1_000 });
+    const one = allowance.open(limits, stop.signal);
+    const first = one.admit(GET);
+    await until(async () => "minute" in (await booked()));
+    await one.onAnswer(GET, answer(429, { "retry-after": "40" }));
+    answerIt();
+    await first;
+    await expect(allowance.open(limits, stop.signal).admit(GET)).rejects.toMatchObject({
+      code: "rate_limited",
+    });
+  });
+
   test("waits without a connection", async () => {
     const limits = account({ calls: 1, perMs: 2_000 });
     const waiting = Array.from({ length: 3 }, () => open(limits).admit(GET));
