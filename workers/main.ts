@@ -13,8 +13,7 @@ import { sweep } from "./sweep.ts";
 import { watch } from "./watch.ts";
 
 export interface Running {
-  /** There may be something to do: looks at once. */
-  kick(): void;
+  readonly kick: Dispatcher["kick"];
   /** Of this process: idle until somebody works here. */
   readonly hands: Hands;
   /** Rejects if the queue cannot be had just now; then this is of no use and must be stopped. */

@@ -133,7 +133,11 @@ function openPorts(context: PushContext): PushPorts {
     recordProof: async (login) => await recordProof(db, login.id, login.fingerprint),
     claim: async (changes, observation) =>
       await work.record(async (tx) => ({ ...(await claim(context, tx, changes, observation)), observation })),
-    step: trace.step,
+    step: (name) => {
+      // By then everybody has read who is going to.
+      if (name === "plan") context.coming.leave();
+      trace.step(name);
+    },
   };
 }
 

@@ -121,17 +121,19 @@ export class GitHubClient {
 
   /**
    * A renamed or transferred repository answers with its id. Only an address of this very API is followed, and
-   * only by us: the token goes nowhere else. https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
+   * only by us: the token goes nowhere else. Calls that left together learn it each for itself. https://docs.github.com/rest/using-the-rest-api/best-practices-for-using-the-rest-api#follow-redirects
    */
   #learnMove({ status, headers }: OutgoingResponse): boolean {
-    if (![301, 302, 307, 308].includes(status) || this.#repositoryId() !== null) return false;
     const { api, scope } = this.#options;
+    if (![301, 302, 307, 308].includes(status) || scope.kind === "organization" || scope.id !== null) {
+      return false;
+    }
     const location = headers["location"] ?? "";
     const prefix = `${api}/repositories/`;
     const [, id] = location.startsWith(prefix)
       ? (/^(\d{1,15})([/?]|$)/.exec(location.slice(prefix.length)) ?? [])
       : [];
-    if (scope.kind === "organization" || id === undefined) return false;
+    if (id === undefined) return false;
     moved.set(this.#moveKey(), Number(id));
     return true;
   }
@@ -157,14 +159,16 @@ export class GitHubClient {
     } catch (thrown) {
       const unknown = thrown instanceof SyncError && thrown.where.status === 422;
       if (!unknown || scope.kind === "organization") throw thrown;
-      if (id !== null || !(await this.#lookUpMove())) throw outOfReach(scope);
+      if (id === null && this.#repositoryId() === null) await this.#lookUpMove();
+      // Another call may have learned it meanwhile.
+      if (id !== null || this.#repositoryId() === null) throw outOfReach(scope);
       return await this.#authorise();
     }
   }
 
-  async #lookUpMove(): Promise<boolean> {
+  async #lookUpMove(): Promise<void> {
     const call: GitHubCall = { operation: "GET /repos/{owner}/{repo}", method: "GET", path: "" };
-    return this.#learnMove(await this.#once(call, await this.#options.auth.token(null)));
+    this.#learnMove(await this.#once(call, await this.#options.auth.token(null)));
   }
 }
 

@@ -99,10 +99,11 @@ export class GitHubDestination implements Destination<GitHubTarget> {
       ]);
       return there;
     };
+    const listed = new GitHubShelf(client, target).list();
     const asked = first && creates ? ask(environment) : null;
     asked?.catch(() => undefined); // counts only where the list finds nothing
     try {
-      return await new GitHubShelf(client, target).list();
+      return await listed;
     } catch (thrown) {
       const missing = thrown instanceof SyncError && thrown.code === "target_missing";
       if (!missing || !creates) throw thrown;

@@ -26,7 +26,7 @@ export interface Dispatcher {
 
 const TICK_MS = 1_000;
 const SHORTEST_MS = 5;
-/** After a look that found nothing: a flood of events on rows that are known to be due must not look with each. */
+/** After a look at little or that found nothing: a flood of events on rows that are known to be due must not look with each. */
 const REST_MS = 4;
 
 /**

@@ -283,6 +283,22 @@ describe("renamed repositories", () => {
     expect(await calls(() => hand.observe({}))).toEqual(["GET /repositories/:repositoryId/actions/secrets"]);
   });
 
+  test.each([
+    ["token", {}],
+    ["app", BY_APP],
+  ])("are followed by calls that leave together (%s)", async (_, block) => {
+    const { vendor, hand, state, calls } = await start({ ...block, createEnvironments: true });
+    state.move(repository, "acme/store");
+    vendor.setLatency(50);
+    const look = (environment: string) =>
+      hand.destination.observe([hand.parse({ environment })], { contents: false, first: true });
+    const operations = await calls(async () => {
+      expect(await look("review/42")).toMatchObject([{ complete: true, names: [] }]);
+    });
+    expect(operations.filter((operation) => operation.startsWith("GET /repos/:owner/:repo"))).toHaveLength(3);
+    expect(await look("preview")).toMatchObject([{ complete: true, names: [] }]);
+  });
+
   test("are found by their id although another has taken the name", async () => {
     const { hand, state } = await start({ repositoryId });
     state.move(repository, "acme/store");
