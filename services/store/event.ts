@@ -5,6 +5,7 @@ import { branch } from "./branch.ts";
 import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
 import { source } from "./source.ts";
+import { wakePlaces } from "./waiting.ts";
 import { instant, markDue } from "./work.ts";
 
 export type EventOutcome = "pending" | "processed" | "ignored";
@@ -98,7 +99,8 @@ export async function eventById(db: Db, id: number): Promise<EventRow | undefine
 /**
  * Makes due again what an event points at, as if it had just come. One that pointed at nothing is resolved anew, by
  * the names of sources that its repository means now, or by its project; for each of them there is an event, as if it
- * had just come, and the one that is there is the first one's. False: it still points at nothing.
+ * had just come, and the one that is there is the first one's. Places that wait for their target look once more. False: it still
+ * points at nothing.
  */
 export async function reopenEvent(db: Db, row: EventRow, sources: readonly string[]): Promise<boolean> {
   const project = row.subject["project"] ?? null;
@@ -118,6 +120,7 @@ export async function reopenEvent(db: Db, row: EventRow, sources: readonly strin
   const more = others.map((sourceId) => ({ origin, kind, deliveryId, subject, sourceId }));
   if (more.length > 0) await db.insert(event).values(more).onConflictDoNothing();
   await markDue(db, "source", sourceIds);
+  await wakePlaces(db, sourceIds);
   if (row.branchId !== null) await markDue(db, "branch", [row.branchId]);
   return true;
 }

@@ -5,7 +5,7 @@
 import { type SQL, sql } from "drizzle-orm";
 import { type Db, withoutDeadlock } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
-import { marked } from "./trail.ts";
+import { wakingPlaces } from "./waiting.ts";
 import { isFree, makingDue } from "./work.ts";
 
 /** One delivery, worked out as far as it goes without the database. */
@@ -136,15 +136,7 @@ function taking(batch: readonly Incoming[]): SQL {
       returning t.id, ${isFree("locked")} as free
     ),
     places as (
-      ${makingDue(
-        "place",
-        sql`array(
-          select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
-          where b.code = 'target_missing' and b.state <> 'removed'
-            and r.source_id in (select m.source from meant m join told t on t.n = m.n where t.wakes))`,
-        0,
-        sql`, causes = ${marked(sql`t.causes`)}`,
-      )}
+      ${wakingPlaces(sql`select m.source from meant m join told t on t.n = m.n where t.wakes`)}
       returning t.id, ${isFree("locked")} as free
     ),
     woken as (

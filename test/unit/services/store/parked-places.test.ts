@@ -2,6 +2,7 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
+import { eventById, lastEventId, reopenEvent } from "../../../../services/store/event.ts";
 import { ingest } from "../../../../services/store/ingest.ts";
 import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
@@ -49,12 +50,23 @@ async function bindingsRead(): Promise<number> {
   return Number(rows[0]?.n ?? 0);
 }
 
+async function due(): Promise<number> {
+  const { rows } = await database.db.execute<{ n: number }>(
+    sql`select count(*)::int as n from branchline.place where due_at is not null`,
+  );
+  return rows[0]?.n ?? 0;
+}
+
 test("of 10,000 bindings it reads those that it wakes", async () => {
   const before = await bindingsRead();
   await ingest(database.db, [incoming({ subject: {} })]);
   expect((await bindingsRead()) - before).toBeLessThan(10);
-  const { rows } = await database.db.execute<{ n: number }>(
-    sql`select count(*)::int as n from branchline.place where due_at is not null`,
-  );
-  expect(rows[0]?.n).toBe(3);
+  expect(await due()).toBe(3);
+});
+
+test("delivered again, it wakes them again", async () => {
+  await database.db.execute(sql`update branchline.place set due_at = null`);
+  const event = await eventById(database.db, await lastEventId(database.db));
+  expect(await reopenEvent(database.db, event ?? expect.unreachable(), [])).toBe(true);
+  expect(await due()).toBe(3);
 });
