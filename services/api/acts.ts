@@ -7,6 +7,7 @@ import { setDestinationSuspended } from "../store/destination.ts";
 import { eventById, reopenEvent } from "../store/event.ts";
 import { databaseIdentity, installationRow, resumeAll, suspendAll } from "../store/installation.ts";
 import { getDestination } from "../store/inventory.ts";
+import { managedRow } from "../store/managed.ts";
 import { confirmMissing } from "../store/source.ts";
 import { getBranch, getEvent, getSource } from "../store/views.ts";
 import { visibleTo } from "../store/visible.ts";
@@ -138,8 +139,16 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
 }
 
 async function shown(db: Db) {
-  const { id, suspendedAt, suspendedWhy } = await installationRow(db);
-  return { id, suspendedAt: suspendedAt?.toISOString() ?? null, suspendedWhy };
+  const [{ id, suspendedAt, suspendedWhy }, managed] = await Promise.all([
+    installationRow(db),
+    managedRow(db),
+  ]);
+  return {
+    id,
+    suspendedAt: suspendedAt?.toISOString() ?? null,
+    suspendedWhy,
+    managedBy: managed === undefined ? null : { file: managed.file, since: managed.since.toISOString() },
+  };
 }
 
 async function note(

@@ -9,6 +9,9 @@ const installationItem = z
     id: z.uuid().meta({ description: "As it stands in marks at the vendors." }),
     suspendedAt: time.nullable().meta({ description: "Nothing is written anywhere since; null: it is." }),
     suspendedWhy: z.string().nullable(),
+    managedBy: z.object({ file: z.string(), since: time }).nullable().meta({
+      description: "The file that says what is to be; null: documents are taken in over the API.",
+    }),
   })
   .meta({ id: "Installation" });
 export type InstallationItem = z.output<typeof installationItem>;

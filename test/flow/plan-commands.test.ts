@@ -3,11 +3,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { z } from "zod";
 import { startWorld, type World } from "../../infra/demo/world.ts";
 import { createLogger } from "../../services/log.ts";
 import { documentPlan } from "../../services/sync/document-plan.ts";
 import { type Ran, runCli } from "../support/cli.ts";
 import { type Installation, startInstallation } from "../support/installation.ts";
+import { until } from "../support/until.ts";
 
 let folder: string;
 let world: Installation;
@@ -127,6 +129,11 @@ test("Markdown for a pull request: a table that no branch name can break out of"
   expect(out).not.toContain("@team");
 }, 60_000);
 
+const problemSchema = z.object({
+  type: z.literal("urn:branchline:problem:managed_by_file"),
+  file: z.string().min(1),
+});
+
 describe("validate", () => {
   test("asks nobody: 0 for a file that is right, its warnings beside it", async () => {
     write(
@@ -204,7 +211,19 @@ test("every refusal names file, line and column: of the rule, and of a block tha
   for (const { rule, at } of refused) expect(at).toBe(`refused.yaml:${lineOf(`  ${rule}:`)}:3`);
   // Where it stands is nothing that is applied.
   write("commented.yaml", `# one line more\n${text}`);
-  expect((await json("plan", "-f", "commented.yaml")).id).toBe(plan.id);
+  const planned = async (file: string): Promise<string> => (await json("plan", "-f", file)).id;
+  const [before, commented] = await until(
+    async () => {
+      const three = [
+        await planned("refused.yaml"),
+        await planned("commented.yaml"),
+        await planned("refused.yaml"),
+      ];
+      return three[0] === three[2] ? three : null; // else something was still being pushed
+    },
+    { timeoutMs: 20_000 },
+  );
+  expect(commented).toBe(before);
   write("stolen.yaml", world.file.replace("env:VERCEL_TOKEN", "file:/etc/hostname"));
   const { parts } = documentPlan.parse(await json("plan", "-f", "stolen.yaml"));
   expect(parts.find(({ action }) => action === "refuse")?.at).toBe(`stolen.yaml:${lineOf("  web:")}:3`);
@@ -238,6 +257,11 @@ describe("a server with a file of its own", () => {
     expect((await ask("/v1/plan")).status).toBe(200);
     const refused = await ask("/v1/apply");
     expect(refused.status).toBe(409);
-    expect(await refused.json()).toMatchObject({ type: "urn:branchline:problem:managed_by_file" });
+    const { file } = problemSchema.parse(await refused.json());
+    const told = await fetch(`${managed.apiUrl}/v1/installation`, {
+      headers: { authorization: `Bearer ${managed.adminToken}` },
+    });
+    const since = expect.stringMatching(/^\d{4}-\d\d-\d\dT/);
+    expect(await told.json()).toMatchObject({ managedBy: { file, since } });
   });
 });

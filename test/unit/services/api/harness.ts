@@ -202,7 +202,7 @@ export const someToken: TokenItem = {
   revokedAt: null,
   revision: 1,
 };
-const someInstallation = { id: uuid(1), suspendedAt: null, suspendedWhy: null };
+const someInstallation = { id: uuid(1), suspendedAt: null, suspendedWhy: null, managedBy: null };
 const whole = { id: uuid(1), name: "preview/1", source: "shop" };
 
 /** The nouns that most tests do not look at, one of each. */
