@@ -17,7 +17,7 @@ export interface Hands {
  * So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share, and so are
  * sweeps: nobody waits for one, and should its process die the queue gives it to another.
  */
-const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
+export const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
 
 /** Ids that are remembered at most. */
 const MOST_FAILED = 1_000;

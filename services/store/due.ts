@@ -78,10 +78,15 @@ const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
     ), busy as (
       select a.name, count(*) as n from branchline.place p join account a on a.id = p.destination_id
       where p.lease_until > now() or p.queued_until > now() group by a.name
-    ), waiting as (
-      select p.id, a.name, a.in_flight, row_number() over (partition by a.name order by p.due_at) as n
+    ), turns as (
+      -- A branch with many places has one of them pushed for each of another branch's.
+      select p.id, a.name, a.in_flight, p.due_at,
+        row_number() over (partition by a.name, coalesce(b.branch_id, p.id) order by p.due_at) as turn
       from branchline.place p join account a on a.id = p.destination_id
+      left join lateral (select branch_id from branchline.binding where place_id = p.id limit 1) b on true
       where p.due_at <= now() and ${free}
+    ), waiting as (
+      select id, name, in_flight, row_number() over (partition by name order by turn, due_at) as n from turns
     ), picked as (
       select w.id from waiting w left join busy b on b.name = w.name
       where w.n + coalesce(b.n, 0) <= w.in_flight
@@ -94,7 +99,7 @@ const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
       select distinct destination_id, container from branchline.place where sweep_at <= now() limit ${number(BATCH)}
     ), moved as (
       update branchline.place t
-      set sweep_at = now() + (0.9 + random() * 0.2) * ${number(sweepEveryMs)} * interval '1 ms'
+      set sweep_at = now() + (0.8 + random() * 0.2) * ${number(sweepEveryMs)} * interval '1 ms'
       from picked where t.destination_id = picked.destination_id and t.container = picked.container
       returning t.id, t.destination_id, t.container
     )

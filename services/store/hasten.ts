@@ -13,5 +13,5 @@ export async function hasten(
   // Spread, so that not every place is looked at in the same moment.
   await db.execute(sql`
     update branchline.place set sweep_at = now() + random() * ${sweepEveryMs}::float8 * interval '1 ms'
-    where sweep_at > now() + 1.1 * ${sweepEveryMs}::float8 * interval '1 ms'`);
+    where sweep_at > now() + ${sweepEveryMs}::float8 * interval '1 ms'`);
 }

@@ -38,16 +38,19 @@ export async function installationRow(db: Db): Promise<InstallationRow> {
 
 /**
  * Tells this database server and database from any copy of it. Where the server does not show its
- * system identifier (managed offerings may not), the database's own id and name have to do.
+ * system identifier (managed offerings may not), the database's own id and name have to do. A branch that Neon made of
+ * this state has all three, and a timeline of its own, which its computes are started with (`neon.timeline_id`).
  */
 export async function databaseIdentity(db: Db): Promise<string> {
-  const { rows } = await db.execute<{ name: string; oid: string }>(sql`
-    select current_database() as name, (select oid::text from pg_database where datname = current_database()) as oid`);
+  const { rows } = await db.execute<{ name: string; oid: string; timeline: string | null }>(sql`
+    select current_database() as name, (select oid::text from pg_database where datname = current_database()) as oid,
+      current_setting('neon.timeline_id', true) as timeline`);
   const system = await db
     .execute<{ id: string }>(sql`select system_identifier::text as id from pg_control_system()`)
     .then((result) => result.rows[0]?.id ?? "")
     .catch(() => "");
-  return [system, rows[0]?.name ?? "", rows[0]?.oid ?? ""].join("/");
+  const { name = "", oid = "", timeline } = rows[0] ?? {};
+  return [system, name, oid, ...(timeline ? [timeline] : [])].join("/");
 }
 
 export async function suspendAll(db: Db, why: string): Promise<void> {

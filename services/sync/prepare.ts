@@ -55,7 +55,9 @@ export async function prepare(
         ports.step?.("render");
         const variables = render(binding.rule, logins, input.traits, ports.fingerprint);
         ports.step?.("gate");
-        const passed = pass(binding, [...binding.inherited, ...(await acceptedNow(binding, logins, ports))]);
+        const branch = branchOf(binding, reading);
+        const accepted = await acceptedNow({ binding, branch, logins }, ports);
+        const passed = pass(binding, branch, [...binding.inherited, ...accepted]);
         await prove(binding, logins, ports);
         return { binding, wish: wishOf(input, binding, variables), warning: passed };
       } catch (thrown) {
@@ -84,28 +86,32 @@ const wishOf = (input: PushInput, binding: PushBinding, variables: Wish["variabl
   moved: binding.leaving === "moved",
 });
 
-const branchOf = ({ branch: { name, isDefault, isProtected } }: PushBinding): GateInput["branch"] => ({
-  branch: name,
-  isDefault,
-  isProtected,
+/** Production by what was last written down or by what Neon says now: it may have been made so meanwhile. */
+const branchOf = ({ branch }: PushBinding, { branch: now }: LoginReading): GateInput["branch"] => ({
+  branch: branch.name,
+  isDefault: branch.isDefault || now.default,
+  isProtected: branch.isProtected || now.protected,
 });
+
+interface Bundle {
+  readonly binding: PushBinding;
+  readonly branch: GateInput["branch"];
+  readonly logins: ReadonlyMap<string, LoginMaterial>;
+}
 
 /**
  * Who in production accepts these passwords at this moment. Asked after they were read: what production got since we
  * last looked at it may be just what this branch got as well.
  */
 async function acceptedNow(
-  binding: PushBinding,
-  logins: ReadonlyMap<string, LoginMaterial>,
+  { binding, branch: of, logins }: Bundle,
   ports: ReadPorts,
 ): Promise<GateInput["inherited"]> {
   const { rule, exposure } = binding;
   const source = ports.source(binding.sourceId);
   const roles = [...new Set([...logins.values()].map(({ role }) => role))];
   const mine = new Set([...logins.values()].map((login) => passwordFingerprint(ports.fingerprint, login)));
-  const asked = binding.production.filter((other) =>
-    keepsBack({ rule, exposure, branch: branchOf(binding) }, other),
-  );
+  const asked = binding.production.filter((other) => keepsBack({ rule, exposure, branch: of }, other));
   const accepted = asked.map(async ({ neonId, branch, isDefault, isProtected }) => {
     const passwords = (await source.reread(neonId, roles))?.passwords ?? new Map<string, Secret>();
     return [...passwords]
@@ -115,15 +121,12 @@ async function acceptedNow(
   return (await Promise.all(accepted)).flat();
 }
 
-function pass(binding: PushBinding, inherited: GateInput["inherited"]): string | null {
-  const { rule, exposure, unread } = binding;
-  const { refusal: reason, warning } = gate({
-    rule,
-    exposure,
-    inherited,
-    unread,
-    branch: branchOf(binding),
-  });
+function pass(
+  { rule, exposure, unread }: PushBinding,
+  branch: GateInput["branch"],
+  inherited: GateInput["inherited"],
+): string | null {
+  const { refusal: reason, warning } = gate({ rule, exposure, inherited, unread, branch });
   if (reason !== null) throw new SyncError(reason.code, reason.cause, { next: reason.next });
   return warning;
 }

@@ -78,4 +78,24 @@ describe("a push that is about to write", () => {
     expect(store("box").calls.filter((call) => !/^(check|observe) /.test(call))).toEqual([]);
     expect(await rows("select name from branchline.ledger")).toEqual([]);
   });
+
+  test.each([
+    ["protected", (project: MemoryProject, id: string) => project.protect(id)],
+    ["the default branch", (project: MemoryProject, id: string) => project.setDefault(id)],
+  ])("does not to a preview what Neon has made %s since it was last looked at", async (_, made) => {
+    const project = new MemoryProject("p1");
+    hand = await startByHand({
+      projects: [project],
+      destinations: { box: {} },
+      rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
+    });
+    const id = project.addBranch("preview/x");
+    await hand.lookWithoutPushing(
+      async () => (await hand?.bindings())?.some(({ wanted }) => wanted === 1) ?? false,
+    );
+    made(project, id);
+    await hand.push(await hand.place("box"));
+    expect(hand.store("box").calls.filter((call) => !/^(check|observe) /.test(call))).toEqual([]);
+    expect(await hand.binding("preview/x")).toMatchObject({ state: "parked", code: "policy", applied: 0 });
+  });
 });

@@ -4,6 +4,8 @@
  */
 import { afterEach, describe, expect, test } from "vitest";
 import type { MemoryStore } from "../../services/destinations/memory-store.ts";
+import { HANDS } from "../../services/queue/hands.ts";
+import { CONCURRENCY } from "../../services/queue/jobs.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
 import { claimDue } from "../../services/store/due.ts";
 import { ruleOf, startApp } from "../support/app.ts";
@@ -16,9 +18,9 @@ afterEach(async () => {
   for (const end of ends.splice(0).toReversed()) await end();
 });
 
-/** More work for the ill ones than a worker process has room for, if nobody held it back. */
 const ILL = ["ill1", "ill2", "ill3", "ill4", "ill5", "ill6", "ill7"];
-const BRANCHES = 10;
+/** More work for the ill ones than a worker process has room for, if nobody held it back. */
+const BRANCHES = Math.ceil((CONCURRENCY.push + HANDS.push) / ILL.length) + 1;
 /** The stated bound: twice as long as in peace, and two seconds for a machine that has other things to do. */
 const boundMs = (peaceMs: number): number => 2 * peaceMs + 2_000;
 /** Longer than the bound on a machine that is at rest. */

@@ -1,0 +1,104 @@
+/** What dispatchers claim: never more for an account than it takes at once, whoever asks, and of each branch in turn. */
+import { sql } from "drizzle-orm";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Database, openDatabase } from "../../../../services/store/db.ts";
+import { claimDue } from "../../../../services/store/due.ts";
+import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
+
+const SPAN_MS = 3_600_000;
+
+let created: TestDatabase;
+let processes: readonly Database[];
+
+beforeEach(async () => {
+  created = await createDatabase({ migrated: true });
+  processes = Array.from({ length: 6 }, () => openDatabase({ url: created.url, max: 1 }));
+  await run(`
+    insert into branchline.source (name, kind, identity, block) values ('shop', 'memory', 'p1', '{}');
+    insert into branchline.destination (name, kind, block, account, in_flight) values
+      ('one', 'memory', '{}', 'shared', 4), ('two', 'memory', '{}', 'shared', 4), ('other', 'memory', '{}', null, 3);
+    insert into branchline.rule (name, source_id, destination_id, definition, revision)
+      select 'rule' || n, s.id, d.id, '{}', 1
+      from generate_series(1, 10) n, branchline.source s, branchline.destination d where d.name = 'one';
+    insert into branchline.branch
+      (source_id, neon_id, name, is_default, is_protected, state, annotations, neon_created_at, facts)
+      select s.id, 'br-' || n, n, false, false, 'ready', '{}', now(), ''
+      from generate_series(1, 2) n, branchline.source s;`);
+});
+
+afterEach(async () => {
+  await Promise.all(processes.map((database) => database.close()));
+  await created.drop();
+});
+
+const first = (): Database => processes[0] ?? expect.unreachable();
+const run = async (text: string) => await first().db.execute(sql.raw(text));
+
+/** Places at a destination, due since so many seconds. */
+const place = async (
+  destination: string,
+  names: readonly string[],
+  seconds: number,
+  also = "null",
+): Promise<void> => {
+  await run(`
+    insert into branchline.place (destination_id, key, container, target, due_at, lease_until)
+    select id, n, n, '{}', now() - interval '${seconds} s', ${also}
+    from branchline.destination, unnest(array['${names.join("','")}']) n where name = '${destination}'`);
+};
+
+const named = (prefix: string, count: number): string[] =>
+  Array.from({ length: count }, (_, n) => `${prefix}${n}`);
+
+async function claimed(kind: "push" | "sweep", by: readonly Database[]): Promise<string[]> {
+  const ids = (await Promise.all(by.map(async ({ db }) => await claimDue(db, kind, SPAN_MS)))).flat();
+  const { rows } = await first().db.execute<{ id: string; key: string }>(
+    sql`select id, key from branchline.place`,
+  );
+  return ids.map((id) => rows.find((row) => row.id === id)?.key ?? id).sort();
+}
+
+describe("claiming pushes", () => {
+  test("takes what the account has room for, of all its destinations and by all dispatchers together", async () => {
+    await place("one", ["held1"], 9, "now() + interval '1 minute'");
+    await place("two", ["held2"], 9, "now() + interval '1 minute'");
+    await place("one", named("a", 8), 5);
+    await place("two", named("b", 8), 5);
+    await place("other", named("c", 8), 1);
+    const keys = await claimed("push", processes);
+    expect(keys.filter((key) => /^[ab]/.test(key))).toHaveLength(2);
+    expect(keys.filter((key) => key.startsWith("c"))).toHaveLength(3);
+    // What is queued counts like what is leased.
+    expect(await claimed("push", processes)).toEqual([]);
+  });
+
+  test("takes the oldest, but of each branch in turn", async () => {
+    await place("one", named("many", 9), 60);
+    await place("one", ["few"], 1);
+    await run(`
+      insert into branchline.binding (rule_id, branch_id, place_id)
+      select r.id, b.id, p.id from branchline.place p
+      join branchline.rule r on r.name = 'rule' || (case when p.key = 'few' then '1' else right(p.key, 1)::int + 1 end)
+      join branchline.branch b on b.name = case when p.key = 'few' then '2' else '1' end`);
+    const keys = await claimed("push", processes.slice(0, 1));
+    expect(keys).toHaveLength(4);
+    expect(keys).toContain("few");
+  });
+});
+
+describe("claiming sweeps", () => {
+  test("puts each container off by most of the span and never by more, each by another time", async () => {
+    await place("one", named("s", 60), 0);
+    await run("update branchline.place set due_at = null, sweep_at = now()");
+    expect(await claimed("sweep", processes.slice(0, 1))).toHaveLength(60);
+    const { rows } = await first().db.execute<{ least: number; most: number; different: number }>(sql`
+      select min(extract(epoch from sweep_at - now()))::float8 * 1000 / ${SPAN_MS} as least,
+        max(extract(epoch from sweep_at - now()))::float8 * 1000 / ${SPAN_MS} as most,
+        count(distinct sweep_at)::int as different from branchline.place`);
+    expect(rows[0]).toMatchObject({ different: 60 });
+    expect(rows[0]?.most).toBeLessThanOrEqual(1);
+    expect(rows[0]?.most).toBeGreaterThan(0.9);
+    expect(rows[0]?.least).toBeGreaterThan(0.75);
+    expect(rows[0]?.least).toBeLessThan(0.9);
+  });
+});
