@@ -39,6 +39,8 @@ export interface Ground {
   wrong(): Promise<ReadonlySet<string>>;
   /** Waits until nothing is left to do. False: that did not come. */
   rest(): Promise<boolean>;
+  /** Waits until Neon allows enough: else everybody would wait for that, whoever is ill. */
+  calm(): Promise<void>;
   note(what: string): void;
 }
 
@@ -69,6 +71,7 @@ const ROUNDS = 2;
 export async function tryIsolation(ground: Ground): Promise<Isolation> {
   const rounds: Times[] = [];
   for (let n = 0; n < ROUNDS; n += 1) {
+    await ground.calm();
     rounds.push(await follow(ground, DESTINATIONS, () => PEACE_MS));
     if (!(await ground.rest())) return { peaceMs: slowestOf(rounds), trials: [] };
   }
@@ -78,6 +81,7 @@ export async function tryIsolation(ground: Ground): Promise<Isolation> {
     // Over the seeds each destination has each illness.
     const destination = DESTINATIONS[(n + ground.seed) % DESTINATIONS.length] ?? "web";
     const others = DESTINATIONS.filter((name) => name !== destination);
+    await ground.calm();
     ground.note(`${destination} is ${ill}`);
     await ground.act({ kind: "fault", vendor: VENDOR_OF[destination], fault });
     // Twice the bound: what is late is told with how late it was.

@@ -56,6 +56,8 @@ const PATIENCE_MS = { real: 7 * 60_000, quick: 60_000 } as const;
 /** Before the first fault nothing is promised but that it comes up; a machine may be busy with other things. */
 const BEGIN_MS = 3 * 60_000;
 const LOOK_MS = 100;
+/** Half of what Neon allows in a minute is left for a trial, which takes a quarter. */
+const CALM = { calls: 350, withinMs: 70_000, lookMs: 500 };
 /** It must stay so, too. */
 const STAY_MS = 1_500;
 /** Lines of one message from one process within five seconds. */
@@ -266,6 +268,11 @@ async function isolate(
     },
     relent: async () => await vendors.relent(),
     wrong: async () => new Set((await vendors.differences()).map(({ place }) => place)),
+    calm: async () => {
+      const until = performance.now() + CALM.withinMs;
+      while ((await vendors.callsAtNeon()) > CALM.calls && performance.now() < until)
+        await pause(CALM.lookMs);
+    },
     rest: async () => {
       const rest = await settle(vendors, database, patienceMs);
       if (!rest.settled) blame(...unsettled(rest, patienceMs));

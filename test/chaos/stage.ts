@@ -36,6 +36,7 @@ export function startVendors(onError: (text: string) => void): Vendors {
     act: (act) => ask("act", act),
     relent: () => ask("relent"),
     differences: () => ask("differences"),
+    callsAtNeon: () => ask("callsAtNeon"),
     testify: () => ask("testify"),
     close: async () => {
       if (child.exitCode !== null) return;

@@ -38,6 +38,8 @@ export interface Calls {
   /** Every fault ends. */
   relent(): Promise<void>;
   differences(): Promise<readonly Difference[]>;
+  /** Calls that Neon saw within the last minute. */
+  callsAtNeon(): Promise<number>;
   testify(): Promise<Testimony>;
   close(): Promise<void>;
 }
@@ -131,6 +133,10 @@ function createCalls(): Calls {
       for (const operation of AWS_OPERATIONS) while (aws.state.takeFailure(operation) !== null);
     },
     differences: async () => there(witness).differences(),
+    async callsAtNeon() {
+      const since = performance.timeOrigin + performance.now() - 60_000;
+      return there(sandbox).neon.log.filter(({ at }) => at > since).length;
+    },
     async testify() {
       const { changes, breaches, truth } = there(witness);
       const { neon, vercel, github, aws, vault } = there(sandbox);
