@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Hooks } from "./hooks.ts";
 import type { Database } from "./postgres.ts";
+import type { QueueServer } from "./redis.ts";
 import { FOREIGN } from "./schedule.ts";
 
 export interface Finding {
@@ -71,10 +72,13 @@ export function parkedWithoutCause(bindings: readonly BindingAtRest[]): Finding[
   });
 }
 
-/** P4: none of the secrets is in a log or in any table. */
+/** P4: none of the secrets is in a log, in any table or in the queue. */
 export async function leaks(
-  database: Database,
-  folder: string,
+  {
+    database,
+    folder,
+    queue,
+  }: { database: Database; folder: string; queue: Pick<QueueServer, "contents"> | null },
   secrets: readonly string[],
 ): Promise<Finding[]> {
   const found: Finding[] = [];
@@ -94,5 +98,6 @@ export async function leaks(
     const rows = await database.query<{ text: string }>(`select t::text as text from ${name} t`);
     look(`the table ${name}`, rows.map((row) => row.text).join("\n"));
   }
+  if (queue !== null) look("Redis", await queue.contents());
   return found;
 }

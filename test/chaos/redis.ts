@@ -11,6 +11,8 @@ export interface QueueServer {
   freeze(): void;
   thaw(): void;
   flush(): Promise<void>;
+  /** All that it holds, as text. */
+  contents(): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -40,8 +42,23 @@ export async function startRedis(folder: string, policy = "noeviction"): Promise
     freeze: () => void child.kill("SIGSTOP"),
     thaw: () => void child.kill("SIGCONT"),
     flush: async () => await ask(url, async (redis) => void (await redis.flushall())),
+    contents: async () => await ask(url, contentsOf),
     stop: kill,
   };
+}
+
+async function contentsOf(redis: Redis): Promise<string> {
+  const read: Readonly<Record<string, (key: string) => Promise<unknown>>> = {
+    string: async (key) => await redis.get(key),
+    hash: async (key) => await redis.hgetall(key),
+    list: async (key) => await redis.lrange(key, "0", "-1"),
+    set: async (key) => await redis.smembers(key),
+    zset: async (key) => await redis.zrange(key, "0", "-1"),
+    stream: async (key) => await redis.xrange(key, "-", "+"),
+  };
+  const held: unknown[] = [];
+  for (const key of await redis.keys("*")) held.push(key, await read[await redis.type(key)]?.(key));
+  return JSON.stringify(held);
 }
 
 async function launch(port: number, folder: string, policy: string): Promise<ChildProcess> {

@@ -93,7 +93,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
     for (const finding of findings) found.push({ ...finding, at: Date.now() });
   };
   const { stage, folder, secrets } = await setUp(options, onClose, note, blame);
-  const { vendors, database, fleet, hooks } = stage;
+  const { vendors, database, redis, fleet, hooks } = stage;
   const player = createPlayer(stage);
   const plan = schedule({
     seed,
@@ -127,7 +127,7 @@ async function play(options: RunOptions, onClose: OnClose): Promise<Report> {
   );
   const testimony = await vendors.testify();
   await fleet.stop();
-  blame(...(await leaks(database, folder, [...secrets, ...testimony.passwords])));
+  blame(...(await leaks({ database, folder, queue: redis }, [...secrets, ...testimony.passwords])));
   const { lines, worst } = fleet.noise();
   if (worst !== null && worst.lines > MOST_NOISE) {
     blame({

@@ -210,18 +210,24 @@ describe("after a run", () => {
     expect(parkedWithoutCause([{ ...told, branch: "preview/p0" }])).toMatchObject([{ promise: "P3" }]);
   });
 
-  test("a secret in a log or in a table: P4", async () => {
+  test("a secret in a log, in a table or in the queue: P4", async () => {
     writeFileSync(join(folder, "worker-1.log"), "nothing of interest\n");
     const clean = table({ "information_schema.tables": [{ name: "branchline.event" }] });
-    expect(await leaks(clean, folder, ["npg_canary"])).toEqual([]);
+    const holding = (text: string) => ({
+      contents: async () => JSON.stringify(["bull:push:1", { data: text }]),
+    });
+    const tidy = { database: clean, folder, queue: holding("an id") };
+    expect(await leaks(tidy, ["npg_canary"])).toEqual([]);
     writeFileSync(join(folder, "worker-1.log"), "tried npg_canary\n");
     const dirty = table({
       "information_schema.tables": [{ name: "branchline.event" }],
       "from branchline.event": [{ text: "(1,npg_canary)" }],
     });
-    expect((await leaks(dirty, folder, ["npg_canary"])).map(({ what }) => what)).toEqual([
+    const leaking = { database: dirty, folder, queue: holding("npg_canary") };
+    expect((await leaks(leaking, ["npg_canary"])).map(({ what }) => what)).toEqual([
       "a secret is in worker-1.log",
       "a secret is in the table branchline.event",
+      "a secret is in Redis",
     ]);
   });
 
