@@ -125,6 +125,10 @@ describe.skipIf(version === null)(`the queue in Redis${skipped}`, () => {
     await arrived("preview/x", id);
     project.rotate(id, "app_owner");
     await arrived("preview/x", id);
+    // Ids pass through the queue, and nothing that is secret.
+    const queued = await redis.contents();
+    expect(queued).toMatch(/branchline/);
+    expect(queued).not.toContain(project.passwordOf(id, "app_owner"));
     project.removeBranch(id);
     for (const { destination, target } of await app.settled("preview/x", ["removed"])) {
       expect(app.store(destination).values(target ?? "")).toEqual({});
