@@ -4,7 +4,7 @@ import { namesOf, RULES } from "./rules.ts";
 import type { BindingRow, State, Work } from "./state.ts";
 import { CLASSES, type Effect, type PushTag, type Vendor, type VendorClass } from "./vendor.ts";
 
-export type PromiseName = "P1" | "P2" | "P3" | "P5" | "P6" | "P7" | "P8" | "P9" | "P10";
+export type PromiseName = "P1" | "P2" | "P3" | "P4" | "P5" | "P6" | "P7" | "P8" | "P9" | "P10";
 
 export interface Violation {
   readonly promise: PromiseName;
@@ -183,6 +183,7 @@ export class Checker {
     for (const hint of this.#answered) {
       if (!state.hints.has(hint)) this.#violated("P1", now(), `hint ${hint} was answered and is not there`);
     }
+    if (passwordIn(state.asText()) !== null) this.#violated("P4", now(), "a password is in our own rows");
     for (const name of new Set(neon.branches.map((branch) => branch.name))) {
       if (neon.live(name)?.production) continue;
       const live = neon.live(name);

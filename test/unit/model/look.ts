@@ -9,7 +9,7 @@ import { holdsDeletes, match } from "../../../services/sync/watch.ts";
 import type { Process } from "./clock.ts";
 import { ROLE } from "./neon.ts";
 import { namesOf, RULES } from "./rules.ts";
-import { fingerprint, type Job, type Outcome, REREAD_MS, type Sim, SWEEP_MS, WATCH_MS } from "./sim.ts";
+import { fingerprinter, type Job, type Outcome, REREAD_MS, type Sim, SWEEP_MS, WATCH_MS } from "./sim.ts";
 import type { BindingRow, BranchRow, LoginRow, PlaceRow } from "./state.ts";
 
 const SUSPECT_MS = 500;
@@ -157,17 +157,18 @@ async function bring(job: Job, row: BranchRow): Promise<Outcome> {
   await job.record(() => {
     if (row.revision !== job.lease.revision) return;
     for (const rule of meant) want(job.sim, row, rule, reading);
-    row.password = passwordOf(reading);
+    row.password = passwordOf(job.sim, reading);
     row.readAt = clock.now;
   });
   return { dueInMs: switches.noPoll ? null : REREAD_MS };
 }
 
-function want({ state }: Sim, row: BranchRow, rule: (typeof RULES)[number], reading: BranchReading): void {
+function want(sim: Sim, row: BranchRow, rule: (typeof RULES)[number], reading: BranchReading): void {
+  const { state } = sim;
   const binding = bindingOf(state, rule.name, row);
   const logins = loginsWanted(rule).map((wanted) => {
-    const seen = loginFingerprint(fingerprint, material(reading, wanted));
-    return { alias: wanted.alias, login: recordLogin(state, row.id, seen, passwordOf(reading)) };
+    const seen = loginFingerprint(fingerprinter(sim), material(reading, wanted));
+    return { alias: wanted.alias, login: recordLogin(state, row.id, seen, passwordOf(sim, reading)) };
   });
   const known = logins.map(({ alias, login }) => ({ alias, id: login.id, generation: login.generation }));
   const text = inputs(1, row.name, known);
@@ -206,9 +207,9 @@ function bindingOf(state: Sim["state"], rule: string, branch: BranchRow): Bindin
   return made;
 }
 
-function passwordOf({ passwords }: BranchReading): string | null {
+function passwordOf(sim: Sim, { passwords }: BranchReading): string | null {
   const password = passwords.get(ROLE);
-  return password === undefined ? null : fingerprint("password", password);
+  return password === undefined ? null : fingerprinter(sim)("password", password);
 }
 
 function recordLogin(state: Sim["state"], branchId: string, seen: string, password: string | null): LoginRow {

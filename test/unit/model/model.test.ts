@@ -80,6 +80,7 @@ describe("a promise that is broken on purpose is seen to be broken", () => {
     ["P3", "doubtful writes are not repeated", { noSettle: true }, "write-only", schedules, 6],
     ["P3", "nobody looks without an event", { noPoll: true }, "atomic readable", schedules],
     ["P3", "nobody compares with the ledger", { noSweep: true }, "per-name readable", schedules],
+    ["P4", "fingerprints are what they stand for", { plainFingerprints: true }, "write-only", schedules],
     ["P5", "every name counts as handed over", { adoptAll: true }, "per-name readable", schedules],
     ["P6", "one destination may keep all workers busy", { noCap: true }, "atomic readable", hangs],
     ["P7", "lists are believed", { trustLists: true }, "per-name readable", lies],

@@ -5,7 +5,7 @@ import { type PushInput, type PushPorts, push } from "../../../services/sync/pus
 import { inputOf, whole } from "./load.ts";
 import { passwordIn } from "./neon.ts";
 import { type Loaded, recordFailure, recordOutcome, unsettle } from "./record.ts";
-import { fingerprint, type Job, LostLease, type Outcome } from "./sim.ts";
+import { fingerprinter, type Job, LostLease, type Outcome } from "./sim.ts";
 import type { PlaceRow } from "./state.ts";
 
 export async function pushPlace(job: Job, row: PlaceRow): Promise<Outcome> {
@@ -50,7 +50,7 @@ async function portsOf(
       },
     },
     check: async () => undefined,
-    fingerprint,
+    fingerprint: fingerprinter(sim),
     source: () => (sim.switches.trustLists ? { ...source, branch: async () => null } : source),
     prove: async (_source, { password }): Promise<void> => {
       await process.pause(40);

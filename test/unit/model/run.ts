@@ -2,7 +2,7 @@
 import { Checker, type Scene, type Violation } from "./check.ts";
 import { Clock, Process, randomOf } from "./clock.ts";
 import { Neon, type SourceFault } from "./neon.ts";
-import { fingerprint, type Sim, type Switches } from "./sim.ts";
+import { fingerprinter, type Sim, type Switches } from "./sim.ts";
 import { State } from "./state.ts";
 import { Vendor, type VendorClass, type VendorFault } from "./vendor.ts";
 import { Worker } from "./worker.ts";
@@ -57,7 +57,7 @@ export async function run(schedule: Schedule, switches: Switches = {}): Promise<
     at: (time, happen) => clock.at(time, happen),
     faultOf: (request) => (quiet() ? undefined : vendorFaults.get(request)),
     random,
-    fingerprint: (value) => fingerprint("value", value),
+    fingerprint: (value) => fingerprinter({ switches })("value", value),
     compares: switches.noCompare !== true,
     onEffect: (effect) => checker.effect(effect, scene),
   });

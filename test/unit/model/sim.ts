@@ -1,4 +1,5 @@
 /** One run's world: time, Neon, one vendor, our rows, and who watches over the promises. */
+import { hash } from "node:crypto";
 import type { Fingerprinter } from "../../../services/sync/fingerprint.ts";
 import type { Checker } from "./check.ts";
 import type { Clock, Process } from "./clock.ts";
@@ -36,6 +37,8 @@ export interface Switches {
   readonly noCap?: boolean;
   /** Nobody asks whose password it is. */
   readonly noGate?: boolean;
+  /** A fingerprint is what it stands for. */
+  readonly plainFingerprints?: boolean;
 }
 
 export interface Sim {
@@ -74,6 +77,11 @@ export const WATCH_MS = 30_000;
 export const REREAD_MS = 120_000;
 export const SWEEP_MS = 120_000;
 
-/** Equal for equal, which is all that is asked of a fingerprint here. */
-export const fingerprint: Fingerprinter = (domain, ...parts) =>
+const plain: Fingerprinter = (domain, ...parts) =>
   [domain, ...parts.map((part) => (typeof part === "string" ? part : part.reveal()))].join("|");
+
+/** Equal for equal, and nothing of the value in it: more is not asked of a fingerprint here. */
+const opaque: Fingerprinter = (domain, ...parts) => hash("sha1", plain(domain, ...parts));
+
+export const fingerprinter = ({ switches }: Pick<Sim, "switches">): Fingerprinter =>
+  switches.plainFingerprints ? plain : opaque;

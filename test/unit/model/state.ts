@@ -114,6 +114,13 @@ export class State {
     };
   }
 
+  /** All that is on our disk. */
+  asText(): string {
+    const { source, branches, places, bindings, logins } = this;
+    const ledger = [...this.ledger.values()].flatMap((names) => [...names.values()]);
+    return JSON.stringify([source, branches, places, bindings, logins, ledger]);
+  }
+
   work(kind: Work["kind"], dueAt: number | null = 0): Work {
     const id = `${kind}-${++this.#ids}`;
     return { kind, id, dueAt, revision: 0, leaseUntil: null, epoch: 0, attempts: 0, deaths: 0, code: null };
