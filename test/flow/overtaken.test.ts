@@ -7,18 +7,36 @@ import { watch } from "../../workers/watch.ts";
 import { ruleOf } from "../support/app.ts";
 import { type Hand, startByHand } from "../support/hand.ts";
 
-let hand: Hand | undefined;
-afterEach(async () => await hand?.stop());
+let started: Hand | undefined;
+afterEach(async () => await started?.stop());
 
-test("a reading that a hint has overtaken is not written down, and the branch is read again", async () => {
+/** One preview that a rule wants at one destination; nothing has looked at it yet. */
+async function scene() {
   const project = new MemoryProject("p1");
-  hand = await startByHand({
+  const hand = await startByHand({
     projects: [project],
     destinations: { box: {} },
     rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
   });
+  started = hand;
+  return { hand, project, id: project.addBranch("preview/x") };
+}
+
+/** The same, looked at: a push is due. */
+async function aboutToPush() {
+  const made = await scene();
+  await made.hand.lookWithoutPushing(async () =>
+    (await made.hand.bindings()).some(({ wanted }) => wanted === 1),
+  );
+  return made;
+}
+
+const writes = ({ store }: Hand): string[] =>
+  store("box").calls.filter((call) => !/^(check|observe) /.test(call));
+
+test("a reading that a hint has overtaken is not written down, and the branch is read again", async () => {
+  const { hand, project, id } = await scene();
   const { runtime, database, rows } = hand;
-  const id = project.addBranch("preview/x");
   const { signal } = new AbortController();
   const [source] = await rows<{ id: string }>("select id from branchline.source");
   await watch(runtime, source?.id ?? "", signal);
@@ -58,15 +76,8 @@ describe("a push that is about to write", () => {
     ["its binding has been removed", "update branchline.binding set state = 'removed'"],
     ["its binding has been given back", "update branchline.binding set state = 'retained'"],
   ])("does not when meanwhile %s", async (_, said) => {
-    const project = new MemoryProject("p1");
-    hand = await startByHand({
-      projects: [project],
-      destinations: { box: {} },
-      rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
-    });
-    const { rows, place, push, bindings, lookWithoutPushing, store } = hand;
-    project.addBranch("preview/x");
-    await lookWithoutPushing(async () => (await bindings()).some(({ wanted }) => wanted === 1));
+    const { hand, project } = await aboutToPush();
+    const { rows, place, push } = hand;
     const { reread } = project.source;
     const spy = vi.spyOn(project.source, "reread").mockImplementation(async (...asked) => {
       const reading = await reread(...asked);
@@ -75,7 +86,7 @@ describe("a push that is about to write", () => {
     });
     await push(await place("box"));
     expect(spy).toHaveBeenCalledOnce();
-    expect(store("box").calls.filter((call) => !/^(check|observe) /.test(call))).toEqual([]);
+    expect(writes(hand)).toEqual([]);
     expect(await rows("select name from branchline.ledger")).toEqual([]);
   });
 
@@ -83,19 +94,10 @@ describe("a push that is about to write", () => {
     ["protected", (project: MemoryProject, id: string) => project.protect(id)],
     ["the default branch", (project: MemoryProject, id: string) => project.setDefault(id)],
   ])("does not to a preview what Neon has made %s since it was last looked at", async (_, made) => {
-    const project = new MemoryProject("p1");
-    hand = await startByHand({
-      projects: [project],
-      destinations: { box: {} },
-      rules: [ruleOf({ name: "web", destination: "box", exposure: "preview" })],
-    });
-    const id = project.addBranch("preview/x");
-    await hand.lookWithoutPushing(
-      async () => (await hand?.bindings())?.some(({ wanted }) => wanted === 1) ?? false,
-    );
+    const { hand, project, id } = await aboutToPush();
     made(project, id);
     await hand.push(await hand.place("box"));
-    expect(hand.store("box").calls.filter((call) => !/^(check|observe) /.test(call))).toEqual([]);
+    expect(writes(hand)).toEqual([]);
     expect(await hand.binding("preview/x")).toMatchObject({ state: "parked", code: "policy", applied: 0 });
   });
 });
