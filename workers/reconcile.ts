@@ -91,32 +91,24 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
   const dueInMs = again ? runtime.settings.rereadEveryMs : null;
   const { noticed } = row;
   let raised = false;
-  const write = async (tx: Db, hinted: Promise<boolean>): Promise<void> => {
+  const write = async (tx: Db): Promise<void> => {
     const rulesMeant = meant.map(({ rule }) => rule.id);
     const [recorded, bindings] = await answered([
       recordAll(runtime, tx, row, reading, wanted),
       ensureBindings(tx, row.id, rulesMeant, bound),
-      markRead(tx, row.id),
+      markRead(tx, row),
       settleEvents(tx, { branchId: row.id }, upTo),
     ]);
     raised = await want(runtime, tx, { view, bindings, entries: meant, reading, known: recorded, noticed });
     const unmeant = bound.filter((b) => !rulesMeant.includes(b.ruleId));
     await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", noticed));
-    if (await hinted) throw new Overtaken();
   };
-  const done = { kind: "done", dueInMs } as const;
-  try {
-    const outcome = await work.finish(done, write);
-    if (raised) runtime.kick("push");
-    return outcome;
-  } catch (thrown) {
-    if (thrown instanceof Overtaken) return await work.finish(done, async () => undefined);
-    throw thrown;
-  }
+  // A hint that came in meanwhile keeps the branch due. It may say more than this reading knew, which counts all the
+  // same: hints that come faster than Neon answers would else keep the branch from ever being brought.
+  const outcome = await work.finish({ kind: "done", dueInMs }, write);
+  if (raised) runtime.kick("push");
+  return outcome;
 }
-
-/** What Neon said may be older than a hint that came in meanwhile: then it does not count. */
-class Overtaken extends Error {}
 
 /** A rule that left the file takes on nothing new, and keeps in step what it has. */
 const inForce = ({ rule }: RuleWithDestination, bound: readonly BindingRow[]): boolean =>

@@ -232,8 +232,10 @@ async function reconcileSuperseded({ loaded, runtime }: PushContext, outcome: Pu
   await markDue(runtime.database.db, "branch", [...new Set(branches)]);
 }
 
-/** Reconcile decides; should it find everything as it was, the push is still owed. */
-const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile");
+/** Reconcile decides, and wakes the place; should it find everything as it was, the push is still owed. */
+const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile", {
+  retryAfterMs: 500,
+});
 
 /** When to come back: the soonest that any binding, or a write that has to settle, asks for. */
 function conclude({ row, runtime, work }: PushContext, outcome: PushOutcome, unsure: boolean): Outcome {

@@ -28,10 +28,10 @@ export interface Work {
    */
   record<T>(body: (tx: Db) => Promise<T>): Promise<T>;
   /**
-   * The last record: in one transaction the lease is given back and `body` writes what came of it. `hinted`: somebody
-   * has hinted at the row since the lease was taken, and it stays due. Throws as `record`. Returns the outcome.
+   * The last record: in one transaction the lease is given back and `body` writes what came of it. If somebody has
+   * hinted at the row since the lease was taken, it stays due. Throws as `record`. Returns the outcome.
    */
-  finish(outcome: Outcome, body: (tx: Db, hinted: Promise<boolean>) => Promise<void>): Promise<Outcome>;
+  finish(outcome: Outcome, body: (tx: Db) => Promise<void>): Promise<Outcome>;
 }
 
 export class LostLease extends Error {
@@ -81,11 +81,10 @@ export async function runWork(
         }),
       finish: async (outcome, write) => {
         await inTransaction(async (tx) => {
-          const hinted = releaseLease(tx, lease, releaseOf(lease, outcome)).then((released) => {
-            if (released === null) throw new LostLease();
-            return released.hinted;
+          const releasing = releaseLease(tx, lease, releaseOf(lease, outcome)).then((released) => {
+            if (!released) throw new LostLease();
           });
-          await inOrder(hinted, write(tx, hinted));
+          await inOrder(releasing, write(tx));
         });
         finished = true;
         return outcome;
@@ -96,7 +95,7 @@ export async function runWork(
       if (deadly !== null) await giveUp(work, deadly);
       const outcome: Outcome =
         deadly === null ? await body(work).catch(failure) : { kind: "failed", error: deadly };
-      const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome))) !== null;
+      const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome)));
       if (!released) throw new LostLease();
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");
       return outcome.kind !== "failed";

@@ -4,7 +4,7 @@ import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core"
 import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
 import { type SourceRow, source } from "./source.ts";
-import { marked, trail } from "./trail.ts";
+import { marked, trail, without } from "./trail.ts";
 import { instant, markDue, workColumns } from "./work.ts";
 
 export const branch = branchline.table(
@@ -147,9 +147,12 @@ export async function successorOf(db: Db, row: BranchRow): Promise<"due" | "unre
   return found.due ? "due" : "unready";
 }
 
-/** All its roles and passwords have been looked at. */
-export async function markRead(db: Db, id: string): Promise<void> {
-  await db.update(branch).set({ readAt: sql`now()`, noticed: [] }).where(eq(branch.id, id));
+/** All its roles and passwords have been looked at, for what had been noticed by then. */
+export async function markRead(db: Db, { id, noticed }: BranchRow): Promise<void> {
+  await db
+    .update(branch)
+    .set({ readAt: sql`now()`, noticed: without(branch.noticed, noticed) })
+    .where(eq(branch.id, id));
 }
 
 export async function liveBranches(db: Db, sourceId: string): Promise<BranchRow[]> {

@@ -115,12 +115,12 @@ export interface Release {
 }
 
 /**
- * Gives the lease back. A hint that came in meanwhile keeps the row due at once. Null if the lease was lost, and nothing
- * was changed; else whether such a hint came in.
+ * Gives the lease back. A hint that came in meanwhile keeps the row due at once. False if the lease was lost, and
+ * nothing was changed.
  */
-export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<{ hinted: boolean } | null> {
+export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<boolean> {
   const later = end.dueInMs === null ? sql`null` : sql`now() + ${end.dueInMs} * interval '1 ms'`;
-  const { rows } = await db.execute<{ hinted: boolean }>(sql`
+  const { rowCount } = await db.execute(sql`
     update ${tableOf(lease.kind)} set
       lease_until = null,
       queued_until = null,
@@ -130,9 +130,8 @@ export async function releaseLease(db: Db, lease: Lease, end: Release): Promise<
       code = ${end.reason?.code ?? null},
       cause = ${end.reason?.cause ?? null},
       next = ${end.reason?.next ?? null}
-    where id = ${lease.id} and epoch = ${lease.epoch}
-    returning revision <> ${lease.revision} as hinted`);
-  return rows[0] ?? null;
+    where id = ${lease.id} and epoch = ${lease.epoch}`);
+  return rowCount === 1;
 }
 
 /** Locks the row for the rest of the transaction; false if the lease is no longer ours. */

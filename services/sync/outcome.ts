@@ -61,7 +61,7 @@ export function verdict(error: SyncError, attempts: number, random: () => number
     case "retry_soon":
       return {
         state: "retrying",
-        dueInMs: tried <= FEW ? spread(50 * tried) : spread(backoff(tried)),
+        dueInMs: Math.max(error.retryAfterMs ?? 0, spread(tried <= FEW ? 50 * tried : backoff(tried))),
         attempts: tried,
       };
     case "retry_few":

@@ -34,7 +34,7 @@ async function aboutToPush() {
 const writes = ({ store }: Hand): string[] =>
   store("box").calls.filter((call) => !/^(check|observe) /.test(call));
 
-test("a reading that a hint has overtaken is not written down, and the branch is read again", async () => {
+test("hints that come faster than Neon answers keep no branch from being brought, and what is old goes nowhere", async () => {
   const { hand, project, id } = await scene();
   const { runtime, database, rows } = hand;
   const { signal } = new AbortController();
@@ -46,23 +46,37 @@ test("a reading that a hint has overtaken is not written down, and the branch is
   const state = () =>
     rows(`
       select b.due_at <= now() as due, b.read_at is not null as read, b.lease_until is null as free,
-        (select count(*)::int from branchline.login l where l.branch_id = b.id) as logins,
-        (select count(*)::int from branchline.binding i where i.branch_id = b.id) as bindings
-      from branchline.branch b where b.id = '${branch}'`);
+        cardinality(b.noticed) as noticed, l.generation::int, n.wanted::int, n.applied::int
+      from branchline.branch b, branchline.login l, branchline.binding n
+      where b.id = '${branch}' and l.branch_id = b.id and n.branch_id = b.id`);
 
   const { read } = project.source;
+  let newest = "";
   const spy = vi.spyOn(project.source, "read").mockImplementation(async (...asked) => {
     const reading = await read(...asked);
+    if (spy.mock.calls.length === 1) newest = project.rotate(id, "app_owner");
     await markDue(database.db, "branch", [branch]);
+    await rows(`update branchline.branch set noticed = now() || noticed where id = '${branch}'`);
     return reading;
   });
   await reconcile(runtime, branch, signal);
-  expect(spy).toHaveBeenCalledOnce();
-  expect(await state()).toEqual([{ due: true, read: false, free: true, logins: 0, bindings: 0 }]);
+  const brought = { due: true, read: true, free: true, noticed: 1 };
+  expect(await state()).toEqual([{ ...brought, generation: 1, wanted: 1, applied: 0 }]);
+  await hand.push(await hand.place("box"));
+  expect(writes(hand)).toEqual([]);
+
+  await reconcile(runtime, branch, signal);
+  expect(await state()).toEqual([{ ...brought, generation: 2, wanted: 2, applied: 0 }]);
+  await hand.push(await hand.place("box"));
+  expect(await state()).toEqual([{ ...brought, generation: 2, wanted: 2, applied: 2 }]);
+  const { target } = await hand.binding("preview/x");
+  expect(hand.store("box").values(target ?? "")["DATABASE_URL"]).toContain(newest);
 
   spy.mockRestore();
   await reconcile(runtime, branch, signal);
-  expect(await state()).toEqual([{ due: false, read: true, free: true, logins: 1, bindings: 1 }]);
+  expect(await state()).toEqual([
+    { ...brought, due: false, noticed: 0, generation: 2, wanted: 2, applied: 2 },
+  ]);
 });
 
 describe("a push that is about to write", () => {

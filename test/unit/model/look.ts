@@ -155,7 +155,6 @@ async function bring(job: Job, row: BranchRow): Promise<Outcome> {
     return { error: new SyncError("unavailable", "Neon does not show it") };
   }
   await job.record(() => {
-    if (row.revision !== job.lease.revision) return;
     for (const rule of meant) want(job.sim, row, rule, reading);
     row.password = passwordOf(job.sim, reading);
     row.readAt = clock.now;

@@ -102,7 +102,9 @@ export async function recordOutcome(
 /** The row as it was loaded: what others write to it meanwhile is not seen. */
 export type Loaded = Pick<PlaceRow, "settleAt">;
 
-const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile");
+const SUPERSEDED = new SyncError("conflict", "what is to be pushed moved on meanwhile", {
+  retryAfterMs: 500,
+});
 
 function conclude(
   { sim, lease }: Job,

@@ -63,6 +63,7 @@ describe("verdict()", () => {
     expect(verdictOf("conflict", 0).dueInMs).toBeLessThan(60);
     expect(verdictOf("conflict", 4).dueInMs).toBeLessThan(260);
     expect(verdictOf("conflict", 5).dueInMs).toBeGreaterThan(10_000);
+    expect(verdictOf("conflict", 0, { retryAfterMs: 500 }).dueInMs).toBe(500);
   });
 
   test("what is tried few times is parked then", () => {
