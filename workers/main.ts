@@ -6,16 +6,19 @@ import { type Dispatcher, startDispatcher } from "../services/queue/dispatcher.t
 import { type Hands, openHands } from "../services/queue/hands.ts";
 import type { Handlers } from "../services/queue/jobs.ts";
 import { claimDue, takeDue } from "../services/store/due.ts";
+import { claimSweeps, finishSweeps } from "../services/store/sweeping.ts";
 import { type OnStep, pushPlace } from "./push.ts";
 import { reconcile } from "./reconcile.ts";
 import type { Runtime } from "./runtime.ts";
 import { sweep } from "./sweep.ts";
+import { openSweeper, type Sweeper } from "./sweeper.ts";
 import { watch } from "./watch.ts";
 
 export interface Running {
   readonly kick: Dispatcher["kick"];
   /** Of this process: idle until somebody works here. */
   readonly hands: Hands;
+  readonly sweeper: Sweeper;
   /** Rejects if the queue cannot be had just now; then this is of no use and must be stopped. */
   ready(): Promise<void>;
   /**
@@ -31,10 +34,21 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   const onError = unavailable(log);
   const queues = openQueues(queue, onError);
   const hands = openHands(queues.enqueue, onError);
+  const sweeper = openSweeper(
+    {
+      claim: async (wanted) => await claimSweeps(database, { ...wanted, spanMs: settings.sweepEveryMs }),
+      finish: async (sweeps) => await finishSweeps(database.db, sweeps, settings.sweepEveryMs),
+    },
+    onError,
+  );
   const dispatcher: Dispatcher = startDispatcher(
     {
-      take: async () => await takeDue(database.db),
-      claim: async (kind) => await claimDue(database.db, kind, settings.sweepEveryMs),
+      take: async () => {
+        const due = await takeDue(database.db);
+        if (due.sweeps) sweeper.wake();
+        return due;
+      },
+      claim: async (kind) => await claimDue(database.db, kind),
     },
     hands.enqueue,
     onError,
@@ -42,6 +56,7 @@ export function startDispatching(runtime: Omit<Runtime, "kick">, queue: QueueCon
   return {
     kick: dispatcher.kick,
     hands,
+    sweeper,
     ready: queues.ready,
     stop: async () => {
       const stopped = dispatcher.stop();
@@ -61,11 +76,11 @@ const GRACE_MS = 15_000;
 /** For a last word to the queue. */
 const FAREWELL_MS = 1_000;
 
-/** Works on what comes by the queue, and with `hands` on what this process itself finds to be due. */
+/** Works on what comes by the queue, and on what this process itself finds to be due. */
 export function startWorking(
   runtime: Runtime,
   queue: QueueConnection,
-  hands: Hands,
+  { hands, sweeper }: Pick<Running, "hands" | "sweeper">,
   onStep?: OnStep,
 ): Pick<Running, "ready" | "stop"> {
   const stopping = new AbortController();
@@ -73,15 +88,15 @@ export function startWorking(
     watch: async (id) => await watch(runtime, id, stopping.signal),
     reconcile: async (id) => await reconcile(runtime, id, stopping.signal),
     push: async (id) => await pushPlace(runtime, id, stopping.signal, onStep),
-    sweep: async (id) => await sweep(runtime, id, stopping.signal),
   };
   const workers = startWorkers(queue, handlers, unavailable(runtime.log));
   hands.employ(handlers);
+  sweeper.employ(async (container) => await sweep(runtime, container, stopping.signal));
   return {
     ready: workers.ready,
     stop: async (graceMs = GRACE_MS) => {
       const cut = setTimeout(() => stopping.abort(), graceMs);
-      await Promise.all([hands.rest(), workers.close()]);
+      await Promise.all([hands.rest(), sweeper.rest(), workers.close()]);
       clearTimeout(cut);
     },
   };

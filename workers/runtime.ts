@@ -7,6 +7,7 @@ import type { JobKind } from "../services/queue/jobs.ts";
 import { openDial } from "../services/sources/dial.ts";
 import { createProver } from "../services/sources/proof.ts";
 import type { Allowance } from "../services/store/allowance.ts";
+import type { LoadContainer } from "../services/store/container.ts";
 import type { Database } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import type { TakeLease } from "../services/store/lease.ts";
@@ -66,6 +67,7 @@ export interface Runtime {
   readonly allowance: Allowance;
   readonly takeLease: TakeLease;
   readonly loadPlace: LoadPlace;
+  readonly loadContainer: LoadContainer;
   /** The dispatcher should look: something was committed. See `Dispatcher`. */
   kick(known?: JobKind): void;
 }

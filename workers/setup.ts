@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "../services/log.ts";
 import { createMetrics } from "../services/metrics.ts";
 import { openAllowance } from "../services/store/allowance.ts";
+import { openContainers } from "../services/store/container.ts";
 import type { Database } from "../services/store/db.ts";
 import { databaseIdentity, ensureInstallation, suspendAll } from "../services/store/installation.ts";
 import { openLeases } from "../services/store/lease.ts";
@@ -51,5 +52,6 @@ export async function setup(options: SetupOptions): Promise<Omit<Runtime, "kick"
     allowance: openAllowance(database.db),
     takeLease: openLeases(database.db, options.settings),
     loadPlace: openLoading(database),
+    loadContainer: openContainers(database),
   };
 }

@@ -1,67 +1,60 @@
 /** Compares the places of one container with their ledgers, by the cheapest listing the vendor has. */
-import { bindingsIn } from "../services/store/binding.ts";
-import { destinationById } from "../services/store/destination.ts";
+import type { Container } from "../services/store/container.ts";
 import { recordEvent } from "../services/store/event.ts";
-import { installationRow } from "../services/store/installation.ts";
-import { keptLedgersOf } from "../services/store/ledger.ts";
-import { noteCause, placeById, placesOfContainer } from "../services/store/place.ts";
+import { noteCause } from "../services/store/place.ts";
 import { markDue } from "../services/store/work.ts";
 import { drifted } from "../services/sync/drift.ts";
 import { asSyncError } from "../services/sync/errors.ts";
 import { destinationAdapter, openDestination, type Runtime } from "./runtime.ts";
 
 /**
- * Reads only: a place that differs is made due, and the push finds out for itself. Never throws; a vendor
- * that cannot be asked now is asked in the next round.
+ * Reads only: a place that differs is made due, and the push finds out for itself. Never throws. False: the vendor could
+ * not be asked now, and somebody is to ask again.
  */
-export async function sweep(runtime: Runtime, placeId: string, stopping: AbortSignal): Promise<void> {
+export async function sweep(runtime: Runtime, container: Container, stopping: AbortSignal): Promise<boolean> {
   try {
-    await look(runtime, placeId, stopping);
+    await look(runtime, container, stopping);
+    return true;
   } catch (thrown) {
-    runtime.log.warn({ err: asSyncError(thrown), place: placeId }, "sweep failed");
+    runtime.log.warn({ err: asSyncError(thrown), ...container }, "sweep failed");
+    return false;
   }
 }
 
-async function look(runtime: Runtime, placeId: string, stopping: AbortSignal): Promise<void> {
+async function look(runtime: Runtime, container: Container, stopping: AbortSignal): Promise<void> {
   const { db } = runtime.database;
-  const one = await placeById(db, placeId);
-  const destination = one && (await destinationById(db, one.destinationId));
-  if (one === undefined || destination === undefined || destination.removedAt !== null) return;
-  if ((await installationRow(db)).suspendedAt !== null || destination.suspendedAt !== null) return;
+  const found = await runtime.loadContainer(container);
+  if (found === null) return;
+  const { destination, suspendedAt, places } = found;
+  const [one] = places;
+  if (one === undefined || destination.removedAt !== null) return;
+  if (suspendedAt !== null || destination.suspendedAt !== null) return;
   const { traits, within } = destinationAdapter(runtime, destination.kind);
   if (within?.(destination.block, one.target) === false) return;
-  const places = await placesOfContainer(db, one.destinationId, one.container);
-  const ledgers = await keptLedgersOf(
-    db,
-    places.map((place) => place.id),
+  const observations = await openDestination(runtime, destination, stopping).observe(
+    places.map(({ target }) => target),
+    { contents: false },
   );
-  const owners = [...ledgers.values()].flatMap((ledger) => ledger.map((entry) => entry.bindingId));
-  const reported = await bindingsIn(db, owners, "drifted");
-  const targets = places.map((place) => place.target);
-  const observations = await openDestination(runtime, destination, stopping).observe(targets, {
-    contents: false,
-  });
 
   const due: string[] = [];
-  for (const [index, place] of places.entries()) {
+  for (const [index, { id, key, ledger, reported }] of places.entries()) {
     const observation = observations[index];
-    const ledger = ledgers.get(place.id);
-    if (observation === undefined || ledger === undefined) continue;
+    if (observation === undefined || ledger.length === 0) continue;
     const all = drifted({ traits, installation: runtime.installation, observation, ledger });
-    const told = new Set(ledger.flatMap((e) => (reported.has(e.bindingId) ? [e.name] : [])));
     // What has been reported and waits for a person is not news, unless it has gone.
-    if (all.length === 0 && told.size > 0) due.push(place.id);
-    const drift = all.filter(({ name, kind }) => kind === "foreign" || !told.has(name));
+    if (all.length === 0 && reported.size > 0) due.push(id);
+    const drift = all.filter(({ name, kind }) => kind === "foreign" || !reported.has(name));
     if (drift.length === 0) continue;
-    due.push(place.id);
+    due.push(id);
     const subject = {
       destination: destination.name,
-      place: place.key,
+      place: key,
       names: drift.map(({ name, kind }) => `${name} ${kind}`).join(", "),
     };
     const event = await recordEvent(db, { origin: "sweep", kind: "drift", subject, outcome: "processed" });
-    await noteCause(db, place.id, event);
+    await noteCause(db, id, event);
   }
+  if (due.length === 0) return;
   await markDue(db, "place", due);
   runtime.kick();
 }

@@ -132,7 +132,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     });
     closing.push(async () => following.stop());
     if (roles.worker) {
-      const working = startWorking(runtime, queue, dispatching.hands);
+      const working = startWorking(runtime, queue, dispatching);
       closing.push(
         () => closeConnections(),
         () => working.stop(),

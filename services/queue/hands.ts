@@ -13,11 +13,8 @@ export interface Hands {
   rest(): Promise<void>;
 }
 
-/**
- * So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share, and so are
- * sweeps: nobody waits for one, and should its process die the queue gives it to another.
- */
-export const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16, sweep: 0 };
+/** So many of each kind: what comes alone or a few together. A flood is for the queue, which all processes share. */
+export const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4, push: 16 };
 
 /** Ids that are remembered at most. */
 const MOST_FAILED = 1_000;

@@ -247,20 +247,6 @@ export async function holdBindings(
   });
 }
 
-/** Which of the bindings are in this state. */
-export async function bindingsIn(
-  db: Db,
-  ids: readonly string[],
-  state: BindingState,
-): Promise<ReadonlySet<string>> {
-  if (ids.length === 0) return new Set();
-  const rows = await db
-    .select({ id: binding.id })
-    .from(binding)
-    .where(and(inArray(binding.id, [...new Set(ids)]), eq(binding.state, state)));
-  return new Set(rows.map((row) => row.id));
-}
-
 /** The rows as they are now, locked for the rest of the transaction. */
 export async function lockBindings(db: Db, ids: readonly string[]): Promise<BindingRow[]> {
   if (ids.length === 0) return [];

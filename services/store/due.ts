@@ -1,8 +1,9 @@
 /** Which rows are due, over all kinds of work: what the dispatcher asks. */
 import { type SQL, sql } from "drizzle-orm";
 import type { Db } from "./db.ts";
+import { sweepsAreDue } from "./sweeping.ts";
 
-type Kind = "watch" | "reconcile" | "push" | "sweep";
+type Kind = "watch" | "reconcile" | "push";
 
 /** Waiting in the queue for longer than this, a job is taken for lost and made anew. */
 const QUEUED_MS = 30_000;
@@ -25,6 +26,8 @@ export interface Due {
   readonly claimed: ReadonlyMap<Kind, readonly string[]>;
   /** The other kinds of which there are due rows that nobody has. */
   readonly kinds: readonly Kind[];
+  /** There are containers to look at. */
+  readonly sweeps: boolean;
   /** Milliseconds until another row becomes due; null: none ever does. */
   readonly nextInMs: number | null;
 }
@@ -37,37 +40,44 @@ export async function takeDue(db: Db): Promise<Due> {
     watch: string[];
     reconcile: string[];
     push: boolean;
-    sweep: boolean;
+    sweeps: boolean;
     next: number | null;
   }>(sql`
     with watch as (${oldestFirst(source)}), reconcile as (${oldestFirst(branch)})
     select ${withoutDisk}, array(select id from watch) as watch, array(select id from reconcile) as reconcile,
       exists (select from ${place} where due_at <= now() and ${free}) as push,
-      exists (select from ${place} where sweep_at <= now()) as sweep,
+      ${sweepsAreDue} as sweeps,
       (extract(epoch from least(${next(source)}, ${next(branch)}, ${next(place)}) - now()) * 1000)::float8 as next`);
-  const { watch = [], reconcile = [], push = false, sweep = false, next: nextInMs = null } = rows[0] ?? {};
+  const { watch = [], reconcile = [], push = false, sweeps = false, next: nextInMs = null } = rows[0] ?? {};
   const claimed = Object.entries({ watch, reconcile }).filter(([, ids]) => ids.length > 0);
   return {
     claimed: new Map(claimed as [Kind, string[]][]),
-    kinds: [...(push ? (["push"] as const) : []), ...(sweep ? (["sweep"] as const) : [])],
+    kinds: push ? ["push"] : [],
+    sweeps,
     nextInMs,
   };
 }
 
 /** Marks due rows as queued and returns their ids, the longest due first. */
-export async function claimDue(db: Db, kind: Kind, sweepEveryMs: number): Promise<string[]> {
-  const claim = claims(sweepEveryMs)[kind];
-  // Where whole containers are moved or shares are counted, dispatchers take turns; else rows that another one is
-  // just taking are skipped. Several statements without parameters are one round trip and one transaction.
-  const turn = kind === "push" || kind === "sweep";
+export async function claimDue(db: Db, kind: Kind): Promise<string[]> {
+  const claim = CLAIMS[kind];
+  // Where shares are counted, dispatchers take turns; else rows that another one is just taking are skipped. Several
+  // statements without parameters are one round trip and one transaction.
   const answered: unknown = await db.execute(
-    turn ? sql`select pg_advisory_xact_lock(${number(TURN)}), ${withoutDisk}; ${claim}` : claim,
+    kind === "push" ? sql`select pg_advisory_xact_lock(${number(TURN)}), ${withoutDisk}; ${claim}` : claim,
   );
   const results = (Array.isArray(answered) ? answered : [answered]) as { rows: { id: string }[] }[];
   return (results.at(-1)?.rows ?? []).map((row) => row.id);
 }
 
-const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
+const oldestFirst = (table: SQL): SQL => sql`
+  update ${table} t set ${queue}
+  from (
+    select id from ${table} where due_at <= now() and ${free}
+    order by due_at limit ${number(BATCH)} for no key update skip locked
+  ) picked where t.id = picked.id returning t.id`;
+
+const CLAIMS: Readonly<Record<Kind, SQL>> = {
   watch: oldestFirst(sql`branchline.source`),
   reconcile: oldestFirst(sql`branchline.branch`),
   // Never more for one account than it takes at once, whoever runs them: a vendor that hangs holds its own
@@ -93,22 +103,4 @@ const claims = (sweepEveryMs: number): Record<Kind, SQL> => ({
       order by w.n limit ${number(BATCH)}
     )
     update branchline.place t set ${queue} from picked where t.id = picked.id returning t.id`,
-  // One place stands for all that its container's listing covers.
-  sweep: sql`
-    with picked as (
-      select distinct destination_id, container from branchline.place where sweep_at <= now() limit ${number(BATCH)}
-    ), moved as (
-      update branchline.place t
-      set sweep_at = now() + (0.8 + random() * 0.2) * ${number(sweepEveryMs)} * interval '1 ms'
-      from picked where t.destination_id = picked.destination_id and t.container = picked.container
-      returning t.id, t.destination_id, t.container
-    )
-    select min(id::text) as id from moved group by destination_id, container`,
-});
-
-const oldestFirst = (table: SQL): SQL => sql`
-  update ${table} t set ${queue}
-  from (
-    select id from ${table} where due_at <= now() and ${free}
-    order by due_at limit ${number(BATCH)} for no key update skip locked
-  ) picked where t.id = picked.id returning t.id`;
+};

@@ -42,7 +42,8 @@ export const ledger = branchline.table(
   (t) => [primaryKey({ columns: [t.placeId, t.name] }), index("ledger_binding").on(t.bindingId)],
 );
 
-const entry = {
+/** A row of it as the core takes one. */
+export const ledgerEntry = {
   name: ledger.name,
   bindingId: ledger.bindingId,
   fingerprint: ledger.fingerprint,
@@ -61,7 +62,7 @@ type Ledgers = ReadonlyMap<string, readonly LedgerEntry[]>;
 /** The names that we own at each of these places, in the order of the names. */
 export async function ledgersOf(db: Db, placeIds: readonly string[]): Promise<Ledgers> {
   const rows = await db
-    .select({ ...entry, placeId: ledger.placeId })
+    .select({ ...ledgerEntry, placeId: ledger.placeId })
     .from(ledger)
     .where(sql`${ledger.placeId} = any(${sql.param([...placeIds])}::uuid[])`)
     .orderBy(ledger.placeId, ledger.name);
@@ -78,28 +79,9 @@ const byPlace = (rows: readonly (LedgerEntry & { readonly placeId: string })[]) 
 /** All names at all places. */
 export async function wholeLedger(db: Db): Promise<(LedgerEntry & { readonly placeId: string })[]> {
   return await db
-    .select({ ...entry, placeId: ledger.placeId })
+    .select({ ...ledgerEntry, placeId: ledger.placeId })
     .from(ledger)
     .orderBy(ledger.placeId, ledger.name);
-}
-
-/**
- * Of many places at once, only the names that somebody still keeps in step: what was left behind on purpose may change
- * as it likes. Places without such names are left out.
- */
-export async function keptLedgersOf(db: Db, placeIds: readonly string[]): Promise<Ledgers> {
-  const rows = await db
-    .select({ ...entry, placeId: ledger.placeId })
-    .from(ledger)
-    .innerJoin(binding, eq(binding.id, ledger.bindingId))
-    .where(
-      and(
-        sql`${ledger.placeId} = any(${sql.param([...placeIds])}::uuid[])`,
-        notInArray(binding.state, ["retained", "removed", "suspended"]),
-      ),
-    )
-    .orderBy(ledger.placeId, ledger.name);
-  return byPlace(rows);
 }
 
 export interface NameClaim {

@@ -1,6 +1,6 @@
 /** One target of a destination, unique in SQL. Lease, epoch and ledger belong to it. */
-import { and, eq, inArray, sql } from "drizzle-orm";
-import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { eq, inArray, sql } from "drizzle-orm";
+import { boolean, index, integer, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
 import { branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
 import { trail, without } from "./trail.ts";
@@ -27,8 +27,10 @@ export const place = branchline.table(
     intent: uuid("intent"),
     intentFingerprint: text("intent_fingerprint"),
     token: uuid("token"),
-    /** When the sweep looks at it next. */
+    /** When the sweep looks at it next, at the latest. */
     sweepAt: instant("sweep_at"),
+    /** Sweeps in a row that came to nothing. */
+    sweepTries: integer("sweep_tries").notNull().default(0),
     /** What made it due without any binding wanting more. */
     causes: trail("causes"),
   },
@@ -36,7 +38,8 @@ export const place = branchline.table(
     uniqueIndex("place_key").on(t.destinationId, t.key),
     index("place_due").on(t.dueAt).where(sql`due_at is not null`),
     index("place_busy").on(t.destinationId).where(sql`lease_until is not null or queued_until is not null`),
-    index("place_sweep").on(t.sweepAt),
+    index("place_sweep").on(t.destinationId, t.sweepAt),
+    index("place_container").on(t.destinationId, t.container),
   ],
 );
 
@@ -45,18 +48,6 @@ export type PlaceRow = typeof place.$inferSelect;
 export async function placeById(db: Db, id: string): Promise<PlaceRow | undefined> {
   const [row] = await db.select().from(place).where(eq(place.id, id));
   return row;
-}
-
-/** All places that one listing covers. */
-export async function placesOfContainer(
-  db: Db,
-  destinationId: string,
-  container: string,
-): Promise<PlaceRow[]> {
-  return await db
-    .select()
-    .from(place)
-    .where(and(eq(place.destinationId, destinationId), eq(place.container, container)));
 }
 
 export interface NewPlace {

@@ -139,7 +139,7 @@ describe("a vendor that is away for an hour", () => {
     const goOn = async (): Promise<boolean> => {
       rounds += 1;
       if (rounds > 100 * PLACES) throw new Error("it goes round and round");
-      const claimed = await claimDue(hand.database.db, "push", 3_600_000);
+      const claimed = await claimDue(hand.database.db, "push");
       expect(claimed.length).toBeLessThanOrEqual(IN_FLIGHT);
       for (const id of claimed) {
         tries.push(seconds);

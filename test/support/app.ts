@@ -106,7 +106,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const queue = redisUrl === undefined ? { postgres: database.pool } : { redisUrl };
   const dispatching = startDispatching(setUp, queue);
   const runtime: Runtime = { ...setUp, kick: dispatching.kick };
-  const working = startWorking(runtime, queue, dispatching.hands, options.onStep);
+  const working = startWorking(runtime, queue, dispatching, options.onStep);
   const declare = async (rules: readonly Rule[]): Promise<void> => {
     await configure(database.db, {
       sources: [...neonSources(options), ...memorySources(options)],

@@ -11,6 +11,7 @@ import { type MemoryProject, memorySource } from "../../services/sources/memory.
 import { configure } from "../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../services/store/db.ts";
 import { claimDue } from "../../services/store/due.ts";
+import { claimSweeps, finishSweeps } from "../../services/store/sweeping.ts";
 import { type BindingItem, listBindings } from "../../services/store/views.ts";
 import { markDue, type WorkKind } from "../../services/store/work.ts";
 import type { Rule } from "../../services/sync/model.ts";
@@ -80,11 +81,14 @@ export interface Hand {
   stop(): Promise<void>;
 }
 
+/** Between two sweeps. */
+const SPAN_MS = 3_600_000;
+
 const SLOW: Settings = {
   ...DEFAULT_SETTINGS,
   watchEveryMs: 3_600_000,
   rereadEveryMs: 3_600_000,
-  sweepEveryMs: 3_600_000,
+  sweepEveryMs: SPAN_MS,
   leaseMs: 30_000,
   settleMs: 40,
 };
@@ -132,7 +136,7 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
       if (rounds > 200) throw new Error("work comes and comes: something is due for ever");
       busy = false;
       for (const kind of kinds) {
-        for (const id of await claimDue(database.db, kind, 0)) {
+        for (const id of await claimDue(database.db, kind)) {
           busy = true;
           await run[kind](id);
         }
@@ -201,7 +205,10 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
       ),
     sweep: async () => {
       await rows("update branchline.place set sweep_at = now()");
-      for (const id of await claimDue(database.db, "sweep", 3_600_000)) await sweep(runtime, id, signal);
+      const all = { spanMs: SPAN_MS, share: 100, most: 100, held: new Map<string, number>() };
+      const claimed = await claimSweeps(database, all);
+      for (const one of claimed)
+        if (await sweep(runtime, one, signal)) await finishSweeps(database.db, [one], SPAN_MS);
       await drain();
     },
     mortal: () => mortal(runtime),

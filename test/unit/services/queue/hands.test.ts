@@ -13,7 +13,7 @@ function started() {
       ends.set(id, (error) => (error === undefined ? resolve() : reject(error)));
     });
   };
-  const handlers: Handlers = { watch: work, reconcile: work, push: work, sweep: work };
+  const handlers: Handlers = { watch: work, reconcile: work, push: work };
   const hands = openHands(
     async (kind, ids) => {
       queued.push([kind, ids]);
@@ -76,7 +76,7 @@ describe("the hands of a process", () => {
       begun.push(id);
       return begun.length > 2;
     };
-    hands.employ({ watch: failing, reconcile: failing, push: failing, sweep: failing });
+    hands.employ({ watch: failing, reconcile: failing, push: failing });
     for (let n = 0; n < 6; n++) {
       await hands.enqueue("push", ["a"]);
       await new Promise(setImmediate);
@@ -86,13 +86,6 @@ describe("the hands of a process", () => {
       ["push", ["a"]],
       ["push", ["a"]],
     ]);
-  });
-
-  test("take no sweep: one that is in hand when its process dies would be lost", async () => {
-    const { hands, handlers, queued, begun } = started();
-    hands.employ(handlers);
-    await hands.enqueue("sweep", ["a"]);
-    expect([queued, begun]).toEqual([[["sweep", ["a"]]], []]);
   });
 
   test("resting waits for what runs, and leaves what comes to others", async () => {

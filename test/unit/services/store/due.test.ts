@@ -6,8 +6,6 @@ import { claimDue } from "../../../../services/store/due.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 import { until } from "../../../support/until.ts";
 
-const SPAN_MS = 3_600_000;
-
 let created: TestDatabase;
 let processes: readonly Database[];
 
@@ -51,8 +49,8 @@ const place = async (
 const named = (prefix: string, count: number): string[] =>
   Array.from({ length: count }, (_, n) => `${prefix}${n}`);
 
-async function claimed(kind: "push" | "sweep", by: readonly Database[]): Promise<string[]> {
-  const ids = (await Promise.all(by.map(async ({ db }) => await claimDue(db, kind, SPAN_MS)))).flat();
+async function claimed(by: readonly Database[]): Promise<string[]> {
+  const ids = (await Promise.all(by.map(async ({ db }) => await claimDue(db, "push")))).flat();
   const { rows } = await first().db.execute<{ id: string; key: string }>(
     sql`select id, key from branchline.place`,
   );
@@ -86,11 +84,11 @@ describe("claiming pushes", () => {
     await place("one", named("a", 8), 5);
     await place("two", named("b", 8), 5);
     await place("other", named("c", 8), 1);
-    const keys = await allAtOnce(async () => await claimed("push", processes));
+    const keys = await allAtOnce(async () => await claimed(processes));
     expect(keys.filter((key) => /^[ab]/.test(key))).toHaveLength(2);
     expect(keys.filter((key) => key.startsWith("c"))).toHaveLength(3);
     // What is queued counts like what is leased.
-    expect(await claimed("push", processes)).toEqual([]);
+    expect(await claimed(processes)).toEqual([]);
   });
 
   test("takes the oldest, but of each branch in turn", async () => {
@@ -101,25 +99,8 @@ describe("claiming pushes", () => {
       select r.id, b.id, p.id from branchline.place p
       join branchline.rule r on r.name = 'rule' || (case when p.key = 'few' then '1' else right(p.key, 1)::int + 1 end)
       join branchline.branch b on b.name = case when p.key = 'few' then '2' else '1' end`);
-    const keys = await claimed("push", processes.slice(0, 1));
+    const keys = await claimed(processes.slice(0, 1));
     expect(keys).toHaveLength(4);
     expect(keys).toContain("few");
-  });
-});
-
-describe("claiming sweeps", () => {
-  test("puts each container off by most of the span and never by more, each by another time", async () => {
-    await place("one", named("s", 60), 0);
-    await run("update branchline.place set due_at = null, sweep_at = now()");
-    expect(await claimed("sweep", processes.slice(0, 1))).toHaveLength(60);
-    const { rows } = await first().db.execute<{ least: number; most: number; different: number }>(sql`
-      select min(extract(epoch from sweep_at - now()))::float8 * 1000 / ${SPAN_MS} as least,
-        max(extract(epoch from sweep_at - now()))::float8 * 1000 / ${SPAN_MS} as most,
-        count(distinct sweep_at)::int as different from branchline.place`);
-    expect(rows[0]).toMatchObject({ different: 60 });
-    expect(rows[0]?.most).toBeLessThanOrEqual(1);
-    expect(rows[0]?.most).toBeGreaterThan(0.9);
-    expect(rows[0]?.least).toBeGreaterThan(0.75);
-    expect(rows[0]?.least).toBeLessThan(0.9);
   });
 });
