@@ -13,7 +13,7 @@ export function identified(): MiddlewareHandler<ApiEnv> {
   return requestId({ limitLength: 64, generator: () => randomUUID() });
 }
 
-const SAFE_HEADERS = {
+const SAFE_HEADERS = Object.entries({
   "cache-control": "no-store",
   "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
   "cross-origin-resource-policy": "same-origin",
@@ -21,16 +21,17 @@ const SAFE_HEADERS = {
   "strict-transport-security": "max-age=31536000",
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
-} as const;
+});
 
-/** Answers are for the caller alone: not to be kept, framed, or taken for something else. */
+/** Answers are for the caller alone: not to be kept, framed, or taken for something else. An answer may name its own. */
 export function safeHeaders(): MiddlewareHandler<ApiEnv> {
   return async (c, next) => {
+    const { outgoing } = (c.env as ApiEnv["Bindings"] | undefined) ?? {};
+    // Node puts them beside those of the answer. To rewrite the answer's own would take longer than to make it.
+    if (outgoing !== undefined) for (const [name, value] of SAFE_HEADERS) outgoing.setHeader(name, value);
     await next();
-    // A page of ours may name its own style sheet, and that is all it may do.
-    const own = c.res.headers.get("content-security-policy");
-    for (const [name, value] of Object.entries(SAFE_HEADERS)) c.res.headers.set(name, value);
-    if (own !== null) c.res.headers.set("content-security-policy", own);
+    if (outgoing !== undefined) return;
+    for (const [name, value] of SAFE_HEADERS) if (!c.res.headers.has(name)) c.res.headers.set(name, value);
   };
 }
 

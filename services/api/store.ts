@@ -54,38 +54,47 @@ export function createIngest({ database, sourcesOf, kick }: IngestOptions): Inge
 
 function incoming(delivery: Hint | Ignored, sourcesOf: IngestOptions["sourcesOf"]): Incoming {
   const { origin, deliveryId, kind } = delivery;
-  const nothing = { sources: [], project: null, neonBranchId: null, wakes: false, subject: {} };
-  if ("reason" in delivery) return { origin, deliveryId, kind, ...nothing, ignored: delivery.reason };
-  if (delivery.origin === "neon") {
-    const { projectId, branchId, role } = delivery;
-    const subject = {
-      project: projectId,
-      ...(branchId === null ? {} : { neonId: branchId }),
-      ...(role === null ? {} : { role }),
-    };
-    return {
-      ...nothing,
-      origin,
-      deliveryId,
-      kind,
-      project: projectId,
-      neonBranchId: branchId,
-      subject,
-      ignored: null,
-    };
-  }
-  const { repository, gitBranch, action, sha, fork } = delivery;
-  const subject = {
-    ...(repository === null ? {} : { repository: repository.fullName }),
-    ...(gitBranch === null ? {} : { gitBranch }),
-    ...(action === null ? {} : { action }),
-    ...(sha === null ? {} : { sha }),
+  const ignored = uselessness(delivery);
+  const neon = "projectId" in delivery ? delivery : null;
+  const repository = "repository" in delivery && ignored === null ? delivery.repository : null;
+  return {
+    origin,
+    deliveryId,
+    kind,
+    sources: repository === null ? [] : sourcesOf(repository.fullName),
+    project: neon?.projectId ?? null,
+    neonBranchId: neon?.branchId ?? null,
+    wakes: repository !== null && kind !== "delete",
+    subject: subjectOf(delivery),
+    ignored,
   };
-  const common = { ...nothing, origin, deliveryId, kind, subject };
-  if (kind === "ping") return { ...common, ignored: "a ping asks for nothing" };
-  if (fork) return { ...common, ignored: "it comes from a fork" };
-  if (repository === null) return { ...common, ignored: "it names no repository" };
-  return { ...common, sources: sourcesOf(repository.fullName), wakes: kind !== "delete", ignored: null };
+}
+
+/** Why there is nothing to do for it; null: there is. */
+function uselessness(delivery: Hint | Ignored): string | null {
+  if ("reason" in delivery) return delivery.reason;
+  if (delivery.origin === "neon") return null;
+  if (delivery.kind === "ping") return "a ping asks for nothing";
+  if (delivery.fork) return "it comes from a fork";
+  return delivery.repository === null ? "it names no repository" : null;
+}
+
+function subjectOf(delivery: Hint | Ignored): Record<string, string> {
+  const subject: Record<string, string> = {};
+  const note = (name: string, value: string | null | undefined): void => {
+    if (value != null) subject[name] = value;
+  };
+  if ("projectId" in delivery) {
+    note("project", delivery.projectId);
+    note("neonId", delivery.branchId);
+    note("role", delivery.role);
+  } else if ("repository" in delivery) {
+    note("repository", delivery.repository?.fullName);
+    note("gitBranch", delivery.gitBranch);
+    note("action", delivery.action);
+    note("sha", delivery.sha);
+  }
+  return subject;
 }
 
 type Nouns = "sources" | "destinations" | "rules" | "branches" | "logins" | "bindings" | "pushes" | "events";

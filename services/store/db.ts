@@ -182,7 +182,8 @@ export async function withoutDeadlock<T>(transaction: () => Promise<T>, tries = 
   }
 }
 
-function sqlState(error: unknown): unknown {
+/** PostgreSQL's code of what went wrong, also inside of Drizzle's error. */
+export function sqlState(error: unknown): unknown {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   return typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
 }

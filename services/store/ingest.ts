@@ -3,6 +3,7 @@
  * what they point at, writes the events and makes that due. When it returns, they are on disk.
  */
 import { type SQL, sql } from "drizzle-orm";
+import { PgDialect } from "drizzle-orm/pg-core";
 import { type Db, withoutDeadlock } from "./db.ts";
 import type { EventOutcome } from "./event.ts";
 import { wakingPlaces } from "./waiting.ts";
@@ -74,12 +75,15 @@ function takenFrom({ id, before, reason, wakes }: Row): Taken {
   return { ...told, outcome, reason: "this delivery was handled before" };
 }
 
-/** One event per fresh delivery and source; the first one's id stands for the delivery. */
 function taking(batch: readonly Incoming[]): SQL {
   const asked = JSON.stringify(batch.map((one, n) => ({ n, ...one })));
-  return sql`
+  return sql`${BEFORE}${asked}${AFTER}`;
+}
+
+/** One event per fresh delivery and source; the first one's id stands for the delivery. */
+const TAKING = sql`
     with asked as materialized (
-      select * from jsonb_to_recordset(${asked}::jsonb) as a(
+      select * from jsonb_to_recordset(${sql.placeholder("asked")}::jsonb) as a(
         n int, origin text, kind text, "deliveryId" text, sources jsonb, project text, "neonBranchId" text,
         wakes boolean, subject jsonb, ignored text)
     ),
@@ -127,8 +131,16 @@ function taking(batch: readonly Incoming[]): SQL {
     told as (
       select n, wakes from judged where reason is null and (before is null or before = 'pending')
     ),
+    hinted as (
+      select distinct m.source from meant m join told t on t.n = m.n
+    ),
+    waiting as (
+      -- A hint at it waits already, for somebody who begins to look later than now: there is nothing to add.
+      select s.id, ${isFree("s")} as free from branchline.source s join hinted h on h.source = s.id
+      where s.due_at <= now() and s.revision <> s.watched_revision and coalesce(s.lease_until < now(), true)
+    ),
     sources as (
-      ${makingDue("source", sql`array(select distinct m.source from meant m join told t on t.n = m.n)`)}
+      ${makingDue("source", sql`array(select source from hinted except select id from waiting)`)}
       returning t.id, ${isFree("locked")} as free
     ),
     branches as (
@@ -141,11 +153,16 @@ function taking(batch: readonly Incoming[]): SQL {
     ),
     woken as (
       select bool_or(free) as free from (
-        select free from sources union all select free from branches union all select free from places) made_due
+        select free from waiting union all select free from sources union all select free from branches union all select free from places) made_due
     )
     select j.n, j.before, j.reason,
       coalesce(j.known, (select min(w.id) from written w
         where w.origin = j.origin and w.delivery_id = j."deliveryId")) as id,
       coalesce((select free from woken), false) as wakes
     from judged j`;
-}
+
+/** Put together once: it is the same text each time, around what is asked. */
+const [BEFORE, AFTER] = new PgDialect()
+  .sqlToQuery(TAKING)
+  .sql.split("$1")
+  .map((text) => sql.raw(text));

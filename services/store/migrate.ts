@@ -1,12 +1,13 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { runMigrations as migrateQueue } from "bullmq";
 import { sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/node-postgres";
 import { migrate as migrateTables } from "drizzle-orm/node-postgres/migrator";
 import pg from "pg";
 import { packageRoot } from "../paths.ts";
-import type { Db } from "./db.ts";
+import { type Db, sqlState } from "./db.ts";
 
 /** Any number that no one else is likely to use: "branchli" in ASCII. */
 const LOCK = "7093010092906114153";
@@ -27,12 +28,39 @@ export async function migrate(url: string, migrations = folder()): Promise<void>
   await client.connect();
   try {
     await client.query(`select pg_advisory_lock(${LOCK})`);
-    await migrateTables(drizzle(client), { migrationsFolder: migrations, ...LEDGER });
-    await migrateQueue(client);
+    await client.query(`set lock_timeout = ${LOCK_WAIT_MS}`);
+    await withLocks(async () => {
+      await migrateTables(drizzle(client), { migrationsFolder: migrations, ...LEDGER });
+      await migrateQueue(client);
+    });
   } finally {
     await client.end();
   }
 }
+
+/**
+ * Whoever waits for a table keeps everybody who comes after him waiting, too: a migration gives up soon, with all that it
+ * has locked, and begins again.
+ */
+const LOCK_WAIT_MS = 2_000;
+const PAUSE_MS = 500;
+const LOCK_TRIES = 60;
+
+async function withLocks(work: () => Promise<void>): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work();
+    } catch (thrown) {
+      // lock_not_available, deadlock_detected
+      if (!["55P03", "40P01"].includes(String(sqlState(thrown)))) throw thrown;
+      if (tries === LOCK_TRIES) throw new Error(HELD, { cause: thrown });
+    }
+    await pause(PAUSE_MS);
+  }
+}
+
+const HELD =
+  "the tables of Branchline are held by another session: end what has been open for long (pg_stat_activity), then migrate again";
 
 /** How many of our migrations the database has. */
 export async function migrationsApplied(db: Db): Promise<number> {

@@ -11,7 +11,7 @@ export const wakingPlaces = (sources: SQL): SQL =>
     sql`array(
       select distinct b.place_id from branchline.binding b join branchline.rule r on r.id = b.rule_id
       where b.code = 'target_missing' and b.state <> 'removed' and r.source_id in (${sources}))`,
-    0,
+    sql`now()`,
     sql`, causes = ${marked(sql`t.causes`)}`,
   );
 

@@ -38,11 +38,12 @@ export const tableOf = (kind: WorkKind): SQL => sql.raw(`branchline.${kind}`);
 /** Makes rows due at once (or after `delayMs`), also while someone works on them. */
 export async function markDue(db: Db, kind: WorkKind, ids: readonly string[], delayMs = 0): Promise<void> {
   if (ids.length === 0) return;
-  await db.execute(makingDue(kind, sql`${sql.param([...ids])}::uuid[]`, delayMs));
+  const when = sql`now() + ${delayMs} * interval '1 ms'`;
+  await db.execute(makingDue(kind, sql`${sql.param([...ids])}::uuid[]`, when));
 }
 
 /** The statement that does it, with the rows as an expression: an array of ids. `also`: what else is set of `t`, after a comma. */
-export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0, also: SQL = sql``): SQL {
+export function makingDue(kind: WorkKind, ids: SQL, when: SQL = sql`now()`, also: SQL = sql``): SQL {
   // Ordered, so that two callers with the same rows cannot deadlock. And no stronger than the update itself: whoever
   // inserts an event holds a share of the source's key, and two of them could then wait for each other here.
   return sql`
@@ -50,7 +51,7 @@ export function makingDue(kind: WorkKind, ids: SQL, delayMs = 0, also: SQL = sql
       select id, queued_until, lease_until from ${tableOf(kind)} where id = any(${ids}) order by id for no key update
     )
     update ${tableOf(kind)} t set
-      due_at = least(coalesce(t.due_at, 'infinity'), now() + ${delayMs} * interval '1 ms'),
+      due_at = least(coalesce(t.due_at, 'infinity'), ${when}),
       revision = t.revision + 1${also}
     from locked where t.id = locked.id`;
 }

@@ -74,7 +74,7 @@ function branchOut({ vercel, neon }: Sandbox, name: string): void {
 }
 
 /** The migrations of a later release: ours, and one that takes its time and then only adds. */
-function laterMigrations(folder: string): string {
+function laterMigrations(folder: string, seconds = 3): string {
   const later = join(folder, "migrations");
   cpSync(join(packageRoot(), "infra", "migrations"), later, { recursive: true });
   const path = join(later, "meta", "_journal.json");
@@ -86,7 +86,7 @@ function laterMigrations(folder: string): string {
   } as { idx: number; when: number });
   writeFileSync(path, JSON.stringify(journal));
   const steps = [
-    "select pg_sleep(3)",
+    `select pg_sleep(${seconds})`,
     ...["source", "branch", "place", "binding", "event", "login"].map(
       (table) => `alter table branchline.${table} add column later text not null default 'later'`,
     ),
@@ -132,6 +132,27 @@ describe.concurrent("a rolling upgrade", () => {
     expect((await fetch(`${second}/readyz`)).status).toBe(200);
     await follow(house, second, "later");
     expect(await joined.end()).toMatchObject({ code: 0, stderr: "" });
+    await house.close();
+  }, 120_000);
+
+  test("a migration that finds a table held keeps nobody else waiting for it, and begins again", async () => {
+    const house = await openHouse();
+    const holder = new pg.Client({ connectionString: house.url });
+    await holder.connect();
+    await holder.query("begin; select 1 from branchline.event limit 1");
+    const later = laterMigrations(house.folder, 0);
+    const migrating = migrate(house.url, later);
+    const waits =
+      "select 1 from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'branchline migrate'";
+    // It has locked the tables that come before, and waits for this one.
+    await until(async () => (await house.rows(waits)).length > 0, { what: "the migration to wait" });
+    // Would wait for as long as the holder holds.
+    await house.rows("select 1 from branchline.place limit 1");
+    await until(async () => (await house.rows(waits)).length === 0, { what: "the migration to give up" });
+    await until(async () => (await house.rows(waits)).length > 0, { what: "the migration to begin again" });
+    await holder.end();
+    await migrating;
+    expect(await house.rows("select later from branchline.event")).toEqual([]);
     await house.close();
   }, 120_000);
 });

@@ -50,8 +50,43 @@ describe("ingest()", () => {
     expect(rows[0]?.n).toBe(30);
   });
 
+  test.each([
+    ["a hint waits for whoever looks next", "due_at = now(), revision = 7, watched_revision = 6", 7, true],
+    [
+      "it waits in the queue",
+      "due_at = now(), revision = 7, watched_revision = 6, queued_until = now() + '1 min'",
+      7,
+      false,
+    ],
+    [
+      "whoever had it is gone",
+      "due_at = now(), revision = 7, watched_revision = 6, lease_until = now() - interval '1 s'",
+      7,
+      true,
+    ],
+    [
+      "somebody looks just now",
+      "due_at = now(), revision = 7, watched_revision = 6, lease_until = now() + '1 min'",
+      8,
+      false,
+    ],
+    ["the next look would not be a whole one", "due_at = now(), revision = 7, watched_revision = 7", 8, true],
+    ["nothing is due", "due_at = now() + '1 min', revision = 7, watched_revision = 6", 8, true],
+  ])("tells a source only what nobody has told it: %s", async (_, state, revision, wakes) => {
+    const rest = "lease_until = null, queued_until = null";
+    await database.db.execute(sql.raw(`update branchline.source set ${rest}`));
+    await database.db.execute(sql.raw(`update branchline.source set ${state}`));
+    const [taken] = await ingest(database.db, many(1));
+    expect(taken).toMatchObject({ outcome: "accepted", wakes });
+    const { rows } = await database.db.execute(
+      sql`select revision::int, due_at <= now() as due from branchline.source`,
+    );
+    expect(rows).toEqual([{ revision, due: true }]);
+  });
+
   test("does not wait for whoever works on the source, nor makes him wait", async () => {
     const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
+    await database.db.execute(sql`update branchline.source set lease_until = null, due_at = now()`);
     const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", 30_000);
     if (lease === null) throw new Error("the source is due");
     await database.db.transaction(async (tx) => {
