@@ -98,9 +98,13 @@ const CLAIMS: Readonly<Record<Kind, SQL>> = {
     ), waiting as (
       select id, name, in_flight, row_number() over (partition by name order by turn, due_at) as n from turns
     ), picked as (
-      select w.id from waiting w left join busy b on b.name = w.name
+      select w.id, w.n, w.in_flight from waiting w left join busy b on b.name = w.name
       where w.n + coalesce(b.n, 0) <= w.in_flight
       order by w.n limit ${number(BATCH)}
+    ), claimed as (
+      update branchline.place t set ${queue} from picked
+      where t.id = picked.id returning t.id, picked.n, picked.in_flight
     )
-    update branchline.place t set ${queue} from picked where t.id = picked.id returning t.id`,
+    -- Who may have most under way has the longest way to go: of those whose turn it is he begins first.
+    select id from claimed order by n, in_flight desc`,
 };

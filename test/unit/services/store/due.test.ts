@@ -91,6 +91,15 @@ describe("claiming pushes", () => {
     expect(await claimed(processes)).toEqual([]);
   });
 
+  test("lets those begin first that have the longest way to go, of each account in turn", async () => {
+    await place("other", ["short 1", "short 2"], 60);
+    await place("one", ["long 1", "long 2"], 1);
+    const ids = await claimDue(first().db, "push");
+    const { rows } = await run("select id, split_part(key, ' ', 1) as key from branchline.place");
+    const order = ids.map((id) => rows.find((row) => row["id"] === id)?.["key"]);
+    expect(order).toEqual(["long", "short", "long", "short"]);
+  });
+
   test("takes the oldest, but of each branch in turn", async () => {
     await place("one", named("many", 9), 60);
     await place("one", ["few"], 1);
