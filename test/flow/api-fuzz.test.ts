@@ -82,7 +82,7 @@ describe("the document", () => {
 
 const junk = fc.oneof(
   fc.string({ maxLength: 20 }),
-  fc.constantFrom("%00", "..", "-1", "null", "\u2028", "a,b", "'", "99999999999999999999", "{}"),
+  fc.constantFrom("%00", ".", "..", "-1", "null", "\u2028", "a,b", "'", "99999999999999999999", "{}"),
 );
 const uuids = fc.uuid({ version: 4 });
 const someId = () => fc.oneof({ weight: 3, arbitrary: fc.constantFrom(...known) }, uuids, junk);
@@ -133,6 +133,8 @@ const request = (path: string, method: string, { parameters = [], requestBody }:
   });
 };
 
+const DOTS = /\/\.\.?(\/|$)/;
+
 test("random requests, right and wrong, never get 5xx or a status or a type that is not documented", async () => {
   for (const { path, method, operation } of operations()) {
     await fc.assert(
@@ -159,8 +161,9 @@ test("random requests, right and wrong, never get 5xx or a status or a type that
         if (media === "text/event-stream") await response.body?.cancel();
         const text = media === "text/event-stream" ? "" : await response.text();
         const documented = operation.responses[response.status];
-        // What a route is for a path that is none: an empty segment, a dot.
+        // What a route is for a path that is none: an empty segment, or a dot, which is gone before it is sent.
         if (path.includes("{") && response.status === 404 && text.includes("not_found")) return;
+        if (DOTS.test(asked.path) && response.status === 405) return;
         expect(response.status, text).toBeLessThan(500);
         expect(Object.keys(operation.responses)).toContain(String(response.status));
         expect(Object.keys(documented?.content ?? {})).toContain(media);
