@@ -1,6 +1,6 @@
 /** Errors of the API: RFC 9457 problem documents. Thrown anywhere below a route, written in one place. */
 import type { Context } from "hono";
-import { isAway } from "../store/db.ts";
+import { isAway } from "../sync/away.ts";
 import { SyncError } from "../sync/errors.ts";
 import type { ApiEnv } from "./ports.ts";
 

@@ -187,16 +187,3 @@ export function sqlState(error: unknown): unknown {
   const cause = error instanceof Error && error.cause !== undefined ? error.cause : error;
   return typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined;
 }
-
-/** Codes of the network, and of a server that ends sessions, starts, stops or has no room for one more. */
-const AWAY = /^(ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|08|57P0|53300)/;
-/** node-postgres's own errors have no code. */
-const AWAY_IN_WORDS =
-  /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client (has encountered a connection error|was closed) and is not queryable)/;
-
-/** The database cannot be asked just now, which says nothing about the question. */
-export function isAway(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = "code" in error && typeof error.code === "string" ? error.code : "";
-  return AWAY.test(code) || AWAY_IN_WORDS.test(error.message) || isAway(error.cause);
-}

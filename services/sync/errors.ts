@@ -1,3 +1,5 @@
+import { isAway } from "./away.ts";
+
 /** Why something could not be done. Stable: stored in rows, shown in the API, named in the docs. */
 export const CODES = [
   "unavailable",
@@ -74,11 +76,13 @@ export class SyncError extends Error {
 }
 
 /**
- * Turns anything thrown into a SyncError. What is not ours becomes `internal` with the name of its
- * class and nothing else of it, since errors of HTTP clients carry headers and bodies.
+ * Turns anything thrown into a SyncError. A database that is away for a moment is `unavailable`; what else is not ours
+ * becomes `internal` with the name of its class and nothing else of it, since errors of HTTP clients carry headers and bodies.
  */
 export function asSyncError(thrown: unknown): SyncError {
   if (thrown instanceof SyncError) return thrown;
+  if (isAway(thrown))
+    return new SyncError("unavailable", "our own database did not answer", { vendor: "postgres" });
   const kind = thrown instanceof Error ? thrown.name : typeof thrown;
   return new SyncError("internal", `unexpected ${kind}`, {
     next: "Report this as a bug with the log lines around it; the work is tried again.",

@@ -93,6 +93,18 @@ async function told(body: (work: Work) => Promise<unknown>): Promise<unknown> {
 
 const DONE = { kind: "done", dueInMs: null } as const;
 
+test("a database that is away for a moment parks nothing, however often it was tried for other reasons", async () => {
+  await database.db.execute(sql`update branchline.place set attempts = 9 where id = ${id}`);
+  await told(async () => {
+    throw Object.assign(new Error("terminating connection due to administrator command"), { code: "57P01" });
+  });
+  expect(await row()).toMatchObject({ code: "unavailable", held: false });
+  const { rows } = await database.db.execute(
+    sql`select due_at < now() + interval '6 minutes' as soon from branchline.place where id = ${id}`,
+  );
+  expect(rows).toEqual([{ soon: true }]);
+});
+
 describe("what is written under a lease", () => {
   test("is written with the lease given back, and the row rests", async () => {
     expect(await told(async (work) => await work.finish(DONE, write))).toBe("nothing");
