@@ -16,7 +16,11 @@ export async function sweep(runtime: Runtime, container: Container, stopping: Ab
     await look(runtime, container, stopping);
     return true;
   } catch (thrown) {
-    runtime.log.warn({ err: asSyncError(thrown), ...container }, "sweep failed");
+    const { destinationId, container: name } = container;
+    runtime.log.warn(
+      { err: asSyncError(thrown), destination: destinationId, container: name },
+      "sweep failed",
+    );
     return false;
   }
 }

@@ -43,7 +43,7 @@ export interface IngestOptions {
 
 /** Many deliveries share one transaction; each is answered when that is on disk. */
 export function createIngest({ database, sourcesOf, kick }: IngestOptions): Ingest {
-  // One batch after the other: two would wait for the same source's row, and each be half as large.
+  // One batch after the other: two at once would each be half as large, and may wait for the same source's row.
   const one = inBatches((batch: readonly Incoming[]) => write(database.db, batch), { atOnce: 1 });
   return async (delivery) => {
     const { wakes, ...taken } = await one(incoming(delivery, sourcesOf));

@@ -135,9 +135,10 @@ const TAKING = sql`
       select distinct m.source from meant m join told t on t.n = m.n
     ),
     waiting as (
-      -- A hint at it waits already, for somebody who begins to look later than now: there is nothing to add.
+      -- A hint at it waits already, for somebody who begins to look later than now: there is nothing to add. Whoever has let
+      -- his lease lapse may yet thaw and give it back, with what he read before.
       select s.id, ${isFree("s")} as free from branchline.source s join hinted h on h.source = s.id
-      where s.due_at <= now() and s.revision <> s.watched_revision and coalesce(s.lease_until < now(), true)
+      where s.due_at <= now() and s.revision <> s.watched_revision and s.lease_until is null
     ),
     sources as (
       ${makingDue("source", sql`array(select source from hinted except select id from waiting)`)}

@@ -64,6 +64,11 @@ test("hints that come faster than Neon answers keep no branch from being brought
   expect(await state()).toEqual([{ ...brought, generation: 1, wanted: 1, applied: 0 }]);
   await hand.push(await hand.place("box"));
   expect(writes(hand)).toEqual([]);
+  // It waits for the reconcile that it has asked for, which wakes it, instead of asking again and again.
+  const wait = await rows(`
+    select extract(epoch from p.due_at - h.finished_at) * 1000 >= 500 as half_a_second
+    from branchline.place p join branchline.push h on h.place_id = p.id`);
+  expect(wait).toEqual([{ half_a_second: true }]);
 
   await reconcile(runtime, branch, signal);
   expect(await state()).toEqual([{ ...brought, generation: 2, wanted: 2, applied: 0 }]);

@@ -337,6 +337,57 @@ test("P6 isolation: destinations that never answer delay no other", async () => 
   for (const one of hanging) one.stop();
 });
 
+test("P6 isolation: a destination that never answers keeps nobody from finding drift at another", async () => {
+  const project = new MemoryProject("p1");
+  const started = await app({
+    projects: [project],
+    destinations: { dead: {}, memory: {} },
+    rules: ["dead", "memory"].map((destination) => ruleOf({ name: destination, destination })),
+  });
+  const names = Array.from({ length: 20 }, (_, n) => `preview/${n}`);
+  for (const name of names) project.addBranch(name);
+  await until(async () => {
+    const all = await started.bindings();
+    return all.length === 40 && all.every(({ state }) => state === "synced");
+  });
+  const hanging = neverAnswers(started.store("dead"));
+  const { db } = started.database;
+  const sweepNow = async (destination: string, seconds: number): Promise<void> => {
+    await db.execute(sql`
+      update branchline.place p set sweep_at = now() - ${seconds} * interval '1 s'
+      from branchline.destination d where d.id = p.destination_id and d.name = ${destination}`);
+  };
+  await sweepNow("dead", 60);
+  await until(async () => {
+    const { rows } = await db.execute(sql`select 1 from branchline.place where sweep_tries > 0`);
+    return rows.length >= 4;
+  });
+  const [mine] = (await started.bindings()).filter(({ destination }) => destination === "memory");
+  const target = mine?.target ?? "";
+  const before = started.store("memory").values(target);
+  started.store("memory").putForeign(target, "DATABASE_URL", "postgres://somebody:else@example.com/db");
+  await sweepNow("memory", 1);
+  await until(() => started.store("memory").values(target)["DATABASE_URL"] === before["DATABASE_URL"], {
+    what: "the drift to be repaired",
+  });
+  hanging.stop();
+});
+
+test("P3 a look that came to nothing is made again soon, and then all is as before", async () => {
+  const project = new MemoryProject("p1");
+  const hand = await byHand({ projects: [project] });
+  project.addBranch("preview/x");
+  await hand.look();
+  const next = async () =>
+    await hand.rows(`
+      select sweep_tries as tries, sweep_at < now() + interval '6 minutes' as soon from branchline.place`);
+  hand.store("memory").fault({ kind: "error", code: "unavailable", during: "observe", times: 1 });
+  await hand.sweep();
+  expect(await next()).toEqual([{ tries: 1, soon: true }]);
+  await hand.sweep();
+  expect(await next()).toEqual([{ tries: 0, soon: false }]);
+});
+
 describe("P7 safe reads", () => {
   const twelve = async () => {
     const project = new MemoryProject("p1");

@@ -67,6 +67,27 @@ describe("serveApi()", () => {
     expect((await fetch(`${url}/healthz`)).status).toBe(200);
   });
 
+  test.each([
+    ["/healthz", "GET"],
+    ["/nowhere", "GET"],
+    ["/webhooks/github", "POST"],
+    ["/v1/branches", "GET"],
+    ["/docs", "GET"],
+  ])("%s %s is not kept, framed or guessed at on the wire either", async (path, method) => {
+    const { url } = await serve({ app: harness().app });
+    const { headers } = await fetch(url + path, { method });
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("x-frame-options")).toBe("DENY");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+    expect(headers.get("strict-transport-security")).toContain("max-age");
+    const policy = headers.get("content-security-policy");
+    expect(policy).toContain("default-src 'none'");
+    // The page of ours names its own style sheet, and no answer has two policies.
+    expect(policy?.includes("style-src")).toBe(path === "/docs");
+    expect(policy?.match(/default-src/g)).toHaveLength(1);
+  });
+
   test("rejects if the port is taken", async () => {
     const { url } = await serve({ app: harness().app });
     await expect(serveApi({ app: harness().app, port: Number(new URL(url).port) })).rejects.toMatchObject({

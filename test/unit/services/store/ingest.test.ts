@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configure } from "../../../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { type Incoming, ingest } from "../../../../services/store/ingest.ts";
-import { holdLease, takeLease } from "../../../../services/store/lease.ts";
+import { holdLease, releaseLease, takeLease } from "../../../../services/store/lease.ts";
 import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
@@ -59,9 +59,9 @@ describe("ingest()", () => {
       false,
     ],
     [
-      "whoever had it is gone",
+      "whoever had it may yet thaw",
       "due_at = now(), revision = 7, watched_revision = 6, lease_until = now() - interval '1 s'",
-      7,
+      8,
       true,
     ],
     [
@@ -82,6 +82,20 @@ describe("ingest()", () => {
       sql`select revision::int, due_at <= now() as due from branchline.source`,
     );
     expect(rows).toEqual([{ revision, due: true }]);
+  });
+
+  test("is looked at once more if somebody who was frozen when it came gives back what he had", async () => {
+    await database.db.execute(sql`
+      update branchline.source set lease_until = null, queued_until = null, due_at = now(), revision = 7, watched_revision = 6`);
+    const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
+    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", 30_000);
+    if (lease === null) throw new Error("the source is due");
+    await database.db.execute(sql`update branchline.source set lease_until = now() - interval '1 s'`);
+    await ingest(database.db, many(1));
+    const later = { dueInMs: 3_600_000, attempts: 0, reason: null };
+    expect(await releaseLease(database.db, lease, later)).toBe(true);
+    const due = await database.db.execute(sql`select due_at <= now() as due from branchline.source`);
+    expect(due.rows).toEqual([{ due: true }]);
   });
 
   test("does not wait for whoever works on the source, nor makes him wait", async () => {
