@@ -124,6 +124,8 @@ describe("what is shown", () => {
     ]);
     for (const { since } of held) expect(Date.parse(since)).toBeLessThanOrEqual(Date.now() + 1_000);
 
+    // Two answers are compared, so nothing may be under way between them.
+    await app.settled("preview/a");
     const csv = await api.get(`/v1/branches/${id}/custody?format=csv`);
     const accepted = await api.ask("GET", `/v1/branches/${id}/custody`, { headers: { accept: "text/csv" } });
     expect(csv.headers.get("content-type")).toContain("text/csv");
