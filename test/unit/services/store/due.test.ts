@@ -3,8 +3,8 @@ import { sql } from "drizzle-orm";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { claimDue } from "../../../../services/store/due.ts";
+import { allAtOnce } from "../../../support/at-once.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
-import { until } from "../../../support/until.ts";
 
 let created: TestDatabase;
 let processes: readonly Database[];
@@ -57,26 +57,6 @@ async function claimed(by: readonly Database[]): Promise<string[]> {
   return ids.map((id) => rows.find((row) => row.id === id)?.key ?? id).sort();
 }
 
-/** Whatever they say to the places waits until all of them have said it. */
-async function allAtOnce<T>(work: () => Promise<T>): Promise<T> {
-  const { db, transaction, close } = openDatabase({ url: created.url, max: 2 });
-  try {
-    const done = await transaction(async (tx) => {
-      await tx.execute(sql`select 1 from branchline.place for update`);
-      const working = work();
-      await until(async () => {
-        const { rows } = await db.execute(sql`
-          select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`);
-        return rows.length === processes.length;
-      });
-      return { working };
-    });
-    return await done.working;
-  } finally {
-    await close();
-  }
-}
-
 describe("claiming pushes", () => {
   test("takes what the account has room for, of all its destinations and by all dispatchers together", async () => {
     await place("one", ["held1"], 9, "now() + interval '1 minute'");
@@ -84,7 +64,7 @@ describe("claiming pushes", () => {
     await place("one", named("a", 8), 5);
     await place("two", named("b", 8), 5);
     await place("other", named("c", 8), 1);
-    const keys = await allAtOnce(async () => await claimed(processes));
+    const keys = await allAtOnce(created.url, processes.length, async () => await claimed(processes));
     expect(keys.filter((key) => /^[ab]/.test(key))).toHaveLength(2);
     expect(keys.filter((key) => key.startsWith("c"))).toHaveLength(3);
     // What is queued counts like what is leased.

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { takeDue } from "../../../../services/store/due.ts";
 import { claimSweeps, finishSweeps, type Wanted } from "../../../../services/store/sweeping.ts";
+import { allAtOnce } from "../../../support/at-once.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
 const SPAN_MS = 3_600_000;
@@ -94,9 +95,8 @@ describe("claiming containers", () => {
 
   test("gives each to one of those who ask at once", async () => {
     await due("one", named("a", 30), { places: 2 });
-    const all = await Promise.all(
-      processes.map(async (one) => await claimSweeps(one, { ...WANTED, most: 10 })),
-    );
+    const claims = () => Promise.all(processes.map((one) => claimSweeps(one, { ...WANTED, most: 10 })));
+    const all = await allAtOnce(created.url, processes.length, claims);
     const containers = all.flat().map(({ container }) => container);
     expect(containers).toHaveLength(30);
     expect(new Set(containers).size).toBe(30);
