@@ -18,7 +18,15 @@ export default defineConfig({
       },
       { test: { ...shared, name: "flow", include: ["test/flow/**/*.test.ts"] } },
       // What torments processes and servers for minutes: `npm run test:long`.
-      { test: { ...shared, name: "long", include: ["test/long/**/*.test.ts"] } },
+      {
+        test: {
+          ...shared,
+          name: "long",
+          include: ["test/long/**/*.test.ts"],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+        },
+      },
     ],
   },
 });

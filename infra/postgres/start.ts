@@ -42,6 +42,7 @@ export interface Postgres {
 
 const NAME = "branchline"; // of the role and of the database
 const ADOPT_TIMEOUT_MS = 3_000;
+const ADOPT_TRIES = 3;
 const BUSY_TIMEOUT_MS = 30_000; // starting, recovering or stopping
 const POLL_MS = 250; // an adopted server is no child of ours, so nobody tells us of its end
 const LOCK_TIMEOUT_MS = 180_000;
@@ -121,7 +122,7 @@ async function boot(
   const settings = sync ? {} : { fsync: "off", synchronous_commit: "off", full_page_writes: "off" };
   const server = await launch({ ...ground, ...rest, settings });
   try {
-    await ensureDatabase(ground, server.port);
+    await ensureDatabase(ground, server.port, BUSY_TIMEOUT_MS);
     return server;
   } catch (error) {
     await server.stop();
@@ -130,8 +131,8 @@ async function boot(
 }
 
 /** Also after a start that was killed half-way. */
-async function ensureDatabase(ground: Ground, port: number): Promise<void> {
-  const client = await connect({ ...ground, port, database: "postgres" });
+async function ensureDatabase(ground: Ground, port: number, timeoutMs: number): Promise<void> {
+  const client = await connect({ ...ground, port, database: "postgres" }, timeoutMs);
   try {
     const { rowCount } = await client.query("SELECT FROM pg_database WHERE datname = $1", [NAME]);
     if (rowCount === 0) await client.query(`CREATE DATABASE ${NAME}`);
@@ -170,13 +171,14 @@ function handle(home: string, ground: Ground, server: Server, stop: () => Promis
  */
 async function adoptable(ground: Ground): Promise<{ pid: number; port: number | null } | null> {
   const started = performance.now();
-  for (;;) {
+  for (let tries = 1; ; tries += 1) {
     const file = pidFile(ground.data);
     if (file === null) return null;
     if (!isPostmasterOf(file.pid, ground.data)) return { pid: file.pid, port: null };
     if (await answers(ground, file.port)) return { pid: file.pid, port: file.port };
     const patience = file.status === "ready" ? ADOPT_TIMEOUT_MS : BUSY_TIMEOUT_MS;
-    if (performance.now() - started > patience) {
+    // One try takes all of the time where the machine stands still for so long.
+    if (tries >= ADOPT_TRIES && performance.now() - started > patience) {
       throw new Error(
         `A PostgreSQL server (process ${file.pid}) is working on ${ground.data} but does not answer with the ` +
           "stored password. Stop it, or choose another data directory.",
@@ -219,7 +221,7 @@ function adopted(home: string, ground: Ground, pid: number, port: number): Postg
 
 async function answers(ground: Ground, port: number): Promise<boolean> {
   try {
-    await ensureDatabase(ground, port);
+    await ensureDatabase(ground, port, ADOPT_TIMEOUT_MS);
     return true;
   } catch {
     return false;

@@ -44,6 +44,8 @@ export interface ServiceOptions {
   readonly host: string;
   readonly port: number;
   readonly webhookPort: number | null;
+  /** How long a start waits for the queue's own server to say what it is; default: 2 s. */
+  readonly queuePatienceMs?: number;
   readonly settings?: Partial<Settings>;
   readonly log: Logger;
 }
@@ -83,7 +85,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
   };
   try {
     await checkClock(database, log);
-    const stopLooking = await checkQueue(options.redisUrl, log);
+    const stopLooking = await checkQueue(options.redisUrl, log, options.queuePatienceMs);
     closing.push(async () => stopLooking());
     const keyring = Keyring.of(options.masterKey);
     const stored = new StoredCredentials(

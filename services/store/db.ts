@@ -29,6 +29,8 @@ export interface DatabaseOptions {
   readonly url: string;
   /** Connections at most. Each BullMQ worker keeps one for LISTEN. */
   readonly max?: number;
+  /** Milliseconds until a server that does not take a connection is given up; default: 5,000. */
+  readonly connectMs?: number;
   /** False: what is committed may be lost if the server itself dies within a second, and nobody waits for its disk. */
   readonly durable?: boolean;
   readonly onError?: (error: Error) => void;
@@ -38,7 +40,8 @@ export interface DatabaseOptions {
  * Opens one pool. Nothing connects until the first query. Every statement has a deadline, so that a
  * frozen server costs seconds and not for ever.
  */
-export function openDatabase({ url, max = 16, durable = true, onError }: DatabaseOptions): Database {
+export function openDatabase(options: DatabaseOptions): Database {
+  const { url, max = 16, connectMs = 5_000, durable = true, onError } = options;
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -46,7 +49,7 @@ export function openDatabase({ url, max = 16, durable = true, onError }: Databas
     keepAlive: true,
     // What a transaction asks at once goes out at once, and is answered in that order.
     pipeline: true,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: 30_000,
     query_timeout: 15_000,
     statement_timeout: 14_000,

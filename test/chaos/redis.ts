@@ -77,7 +77,7 @@ async function launch(port: number, folder: string, policy: string): Promise<Chi
 }
 
 async function ask<T>(url: string, work: (redis: Redis) => Promise<T>): Promise<T> {
-  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 1_000 });
+  const redis = new Redis(url, { lazyConnect: true, retryStrategy: () => null, connectTimeout: 10_000 });
   redis.on("error", () => undefined);
   try {
     await redis.connect();

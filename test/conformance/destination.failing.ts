@@ -108,7 +108,7 @@ export function describeFailing(hold: Hold): void {
     await bench.fixture.fault({ kind: "hang", during: "observe" });
     const before = await bench.fixture.calls();
     const waiting = bench.failure(() => bench.observe());
-    await expect.poll(() => bench.fixture.calls(), { interval: 5 }).toBeGreaterThan(before);
+    await expect.poll(() => bench.fixture.calls(), { interval: 5, timeout: 20_000 }).toBeGreaterThan(before);
     const started = performance.now();
     bench.abort();
     expect((await waiting).code).toBe("unavailable");

@@ -24,6 +24,8 @@ beforeAll(async () => {
   for (const name of ["preview/a", "preview/b"]) project.addBranch(name);
   other.addBranch("preview/c");
   for (const name of ["preview/a", "preview/b", "preview/c"]) await app.settled(name);
+  // Production is read as well, whoever wants it: lists are compared with themselves below.
+  await until(async () => itemsOf(await api.get("/v1/logins?limit=200")).length === 5);
 });
 afterAll(async () => {
   api.stop();
@@ -85,7 +87,7 @@ describe("what is shown", () => {
 
   test("a push that failed is in the history too, with code, cause and what to do next", async () => {
     const binding = await bindingOf("two", "preview/a");
-    app.store("second").fault({ kind: "error", code: "forbidden", during: "apply", times: 1 });
+    app.store("second").fault({ kind: "error", code: "forbidden", during: "apply" });
     project.rotate(await neonId("preview/a"), "app_owner");
     await api.post(`/v1/bindings/${binding.id}/push`);
     await until(async () => (await bindingOf("two", "preview/a")).code === "forbidden");
@@ -371,12 +373,12 @@ describe("what is done", () => {
     const id = await branchId("preview/b");
     const binding = await bindingOf("web", "preview/b");
     const before = app.store("memory").values(binding.target);
-    const held = await api.post(`/v1/branches/${id}/hold`, { forSeconds: 2, reason: "a look" });
+    const held = await api.post(`/v1/branches/${id}/hold`, { forSeconds: 6, reason: "a look" });
     expect(held.json).toMatchObject({ heldReason: "a look", heldUntil: expect.any(String) });
     expect(await lastAudit()).toMatchObject({
       action: "branch.hold",
       object: "source/shop/branch/preview/b",
-      details: { before: null, forSeconds: 2, reason: "a look" },
+      details: { before: null, forSeconds: 6, reason: "a look" },
     });
     project.rotate(await neonId("preview/b"), "app_owner");
     project.rotate(await neonId("preview/a"), "app_owner");

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { verifyAudit } from "../../services/store/audit.ts";
 import type { DocumentPlan, PlanLine } from "../../services/sync/document-plan.ts";
 import { type Installation, startInstallation } from "../support/installation.ts";
+import { until } from "../support/until.ts";
 
 const SECRETS = /npg_|postgres(ql)?:\/\//;
 let world: Installation;
@@ -97,6 +98,12 @@ describe("a change", () => {
     world.sandbox.neon.state.resetPassword("preview/login", "shop_app");
     const refused = await world.apply(moreAgain, { plan: plan.id });
     expect([refused.status, refused.body.type]).toEqual([409, "urn:branchline:problem:plan_moved"]);
+    // Whoever plans next does so only once the new password is there.
+    const { pooled } = world.sandbox.neon.state.connectionStrings("preview/login", "shop_app", "shop");
+    const scope = { target: "preview", gitBranch: "login" };
+    await until(() => world.sandbox.vercel.state.values("shop-web", scope)["DATABASE_URL"] === pooled, {
+      what: "the new password at Vercel",
+    });
     await world.settled();
   }, 60_000);
 });
@@ -110,7 +117,7 @@ test("a rule that left is orphaned and kept in step; pruning takes away what it 
     "vault-production",
   ]);
   expect(lines(plan, { destination: "vault" })).toEqual([]);
-  await world.apply(less, { plan: plan.id });
+  expect((await world.apply(less, { plan: plan.id })).status).toBe(200);
   await world.settled();
   const orphans = await world.get<{ items: { rule: string; state: string }[] }>(
     "/v1/bindings?destination=vault",
@@ -122,7 +129,7 @@ test("a rule that left is orphaned and kept in step; pruning takes away what it 
   world.sandbox.neon.state.resetPassword("main", "shop_app");
   const now = world.sandbox.neon.state.connectionStrings("main", "shop_app", "shop").pooled;
   await expect
-    .poll(() => world.sandbox.vault.state.values("production/shop")?.["DATABASE_URL"], { timeout: 10_000 })
+    .poll(() => world.sandbox.vault.state.values("production/shop")?.["DATABASE_URL"], { timeout: 30_000 })
     .toBe(now);
   await world.settled();
 
@@ -133,7 +140,7 @@ test("a rule that left is orphaned and kept in step; pruning takes away what it 
     "keep vault-production main DATABASE_URL",
     "keep vault-production main DATABASE_URL_UNPOOLED",
   ]);
-  await world.apply(less, { prune: true, plan: pruning.id });
+  expect((await world.apply(less, { prune: true, plan: pruning.id })).status).toBe(200);
   await world.settled();
   expect(Object.keys(world.sandbox.vault.state.values("preview/login") ?? {})).toEqual([]);
   expect(Object.keys(world.sandbox.vault.state.values("production/shop") ?? {})).toHaveLength(2);

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
 import { endAll, openPlace, type Place, ROOT, type Running, run } from "../support/process.ts";
+import { until } from "../support/until.ts";
 
 const TOKEN = randomBytes(24).toString("base64url");
 
@@ -52,14 +53,10 @@ test.each([
     const serving = serveWithClockOff(seconds);
     const api = await apiOf(serving);
     expect(serving.said()).toContain("the clock is off");
-    const ready = await fetch(`${api}/readyz`);
-    expect([ready.status, await ready.json()]).toMatchObject([
-      200,
-      {
-        status: "ready",
-        warnings: [{ name: "clock", detail: expect.stringContaining(`s ${way} the database's`) }],
-      },
-    ]);
+    expect(await readiness(api)).toMatchObject({
+      status: "ready",
+      warnings: [{ name: "clock", detail: expect.stringContaining(`s ${way} the database's`) }],
+    });
     const metrics = await fetch(`${api}/metrics`, { headers: { authorization: `Bearer ${TOKEN}` } });
     const skew = Number(/^branchline_clock_skew_seconds (\S+)$/m.exec(await metrics.text())?.[1]);
     expect(Math.abs(skew - seconds)).toBeLessThan(2);
@@ -69,10 +66,18 @@ test.each([
 
 test("one that is right has nothing to say", async () => {
   const serving = serveWithClockOff(0);
-  const ready = await fetch(`${await apiOf(serving)}/readyz`);
-  expect(await ready.json()).toEqual({ status: "ready" });
+  expect(await readiness(await apiOf(serving))).toEqual({ status: "ready" });
   await serving.end();
 });
+
+/** Once the database has answered in time, which a machine that stands still for seconds keeps it from. */
+const readiness = async (api: string): Promise<unknown> =>
+  await until(async () => {
+    const response = await fetch(`${api}/readyz`);
+    const said = (await response.json()) as { warnings?: readonly { detail: string }[] };
+    const unasked = said.warnings?.some(({ detail }) => detail === "does not answer");
+    return response.status === 200 && unasked !== true ? said : null;
+  });
 
 test.each([310, -310])(
   "a machine that is %d s off does not start, and is told what to do",

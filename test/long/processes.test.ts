@@ -126,7 +126,8 @@ describe("after an apply all processes go by it, within seconds and without a st
     const { webhookSecret } = world.sandbox.credentials.github;
     expect([await deliver(webhookSecret), await deliver(NEXT_SECRET)]).toEqual([202, 401]);
     expect((await ask(url, "/v1/rules", undefined, token)).status).toBe(401);
-    expect(worker.runtime.settings).toMatchObject({ watchEveryMs: 1_000, sweepEveryMs: 3_600_000 });
+    await until(() => worker.runtime.settings.watchEveryMs === 1_000, SECONDS);
+    expect(worker.runtime.settings.sweepEveryMs).toBe(3_600_000);
 
     const grant = "{ when: { repository: acme/shop }, scopes: [read] }";
     const trust = `{ issuer: "${issuer}", jwks: "${issuer}/jwks", audience: branchline, privateNetwork: true, grants: [${grant}] }`;
@@ -192,7 +193,7 @@ describe("a file manages the installation, not a process", () => {
     await until(
       async () =>
         (await rows("select 1 from branchline.managed where seen_at > now() - interval '10 s'")).length > 0,
-      { timeoutMs: 20_000 },
+      { timeoutMs: 45_000 },
     );
     await withFile.end();
     await rows("delete from branchline.managed");

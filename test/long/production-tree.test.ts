@@ -65,7 +65,7 @@ describe("the production tree", () => {
     });
     const [, api] = await serving.says(/"api":"(http:[^"]+)"/);
 
-    expect((await fetch(`${api}/readyz`)).status).toBe(200);
+    await until(async () => (await fetch(`${api}/readyz`)).status === 200, { what: "it to be ready" });
 
     expect(await serving.end("SIGTERM")).toMatchObject({ code: 0, stderr: "" });
     await database.drop();

@@ -270,7 +270,18 @@ function* databaseFiles(): Generator<Haystack> {
   for (const entry of readdirSync(folder, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile()) continue;
     const path = join(entry.parentPath, entry.name);
-    yield { where: path.slice(folder.length + 1), bytes: readFileSync(path) };
+    const bytes = stillThere(() => readFileSync(path));
+    if (bytes !== null) yield { where: path.slice(folder.length + 1), bytes };
+  }
+}
+
+/** The server clears up while we look. */
+function stillThere<T>(read: () => T): T | null {
+  try {
+    return read();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
+    throw error;
   }
 }
 

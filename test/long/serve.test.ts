@@ -211,7 +211,7 @@ describe.concurrent("serve", () => {
     expect(performance.now() - asked).toBeLessThan(20_000);
     await allAgree(house, "checkout", TAKEOVER_MS);
     await allSynced(house, TAKEOVER_MS);
-    expect((await fetch(`${api}/readyz`)).status).toBe(200);
+    await until(async () => (await fetch(`${api}/readyz`)).status === 200, { what: "it to be ready" });
     expect(await second.end()).toMatchObject({ code: 0, stderr: "" });
     await house.close();
   }, 150_000);

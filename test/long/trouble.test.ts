@@ -5,6 +5,7 @@ import type { Caller } from "../../services/api/ports.ts";
 import { createTell } from "../../services/api/tell.ts";
 import type { MemoryOptions } from "../../services/destinations/memory.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
+import { withoutDeadlock } from "../../services/store/db.ts";
 import { ingest } from "../../services/store/ingest.ts";
 import { resumeAll, suspendAll } from "../../services/store/installation.ts";
 import { SyncError } from "../../services/sync/errors.ts";
@@ -319,10 +320,11 @@ describe("the queue", () => {
     project.rotate(id, "app_owner");
     const names = tables.map(({ name }) => name).join(", ");
     // Every row that waits in the queue is lost with it, also those that are put there right now.
-    await db.execute(
-      sql.raw(`truncate ${names} cascade; update branchline.place set queued_until = now() + interval '2 seconds', due_at = now();
-      update branchline.branch set queued_until = now() + interval '2 seconds', due_at = now();
-      update branchline.source set queued_until = now() + interval '2 seconds', due_at = now()`),
+    const lost = ["source", "branch", "place"].map(
+      (table) => `update branchline.${table} set queued_until = now() + interval '2 seconds', due_at = now()`,
+    );
+    await withoutDeadlock(
+      async () => await db.execute(sql.raw([`truncate ${names} cascade`, ...lost].join("; "))),
     );
     await until(
       async () => {
@@ -330,7 +332,7 @@ describe("the queue", () => {
         const value = app.store("memory").values(binding?.target ?? "")["DATABASE_URL"];
         return binding?.state === "synced" && value?.includes(project.passwordOf(id, "app_owner") ?? "-");
       },
-      { timeoutMs: 15_000 },
+      { timeoutMs: 25_000 },
     );
   });
 });

@@ -63,7 +63,7 @@ async function follow({ sandbox, env }: House, api: string, name: string): Promi
   const delivery = gitBranchDelivery(env["GITHUB_WEBHOOK_SECRET"] ?? "", "create", name);
   expect((await postTo(`${api}/webhooks/github`, delivery)).status).toBe(202);
   await until(() => agreeing(holdings(sandbox, name), expected(sandbox, `preview/${name}`)).length === 4, {
-    timeoutMs: 30_000,
+    timeoutMs: 60_000,
     what: `all four vendors to hold preview/${name}`,
   });
 }
@@ -73,8 +73,11 @@ function branchOut({ vercel, neon }: Sandbox, name: string): void {
   neon.state.createBranch({ name: `preview/${name}` });
 }
 
+/** A migration goes on once nobody holds this advisory lock. */
+const GATE = 4_711;
+
 /** The migrations of a later release: ours, and one that takes its time and then only adds. */
-function laterMigrations(folder: string, seconds = 3): string {
+function laterMigrations(folder: string): string {
   const later = join(folder, "migrations");
   cpSync(join(packageRoot(), "infra", "migrations"), later, { recursive: true });
   const path = join(later, "meta", "_journal.json");
@@ -86,7 +89,11 @@ function laterMigrations(folder: string, seconds = 3): string {
   } as { idx: number; when: number });
   writeFileSync(path, JSON.stringify(journal));
   const steps = [
-    `select pg_sleep(${seconds})`,
+    `do $$ begin
+      while exists (select from pg_locks where locktype = 'advisory' and objid = ${GATE}) loop
+        perform pg_sleep(0.05);
+      end loop;
+    end $$`,
     ...["source", "branch", "place", "binding", "event", "login"].map(
       (table) => `alter table branchline.${table} add column later text not null default 'later'`,
     ),
@@ -104,6 +111,9 @@ describe.concurrent("a rolling upgrade", () => {
     const api = await apiOf(old);
     await follow(house, api, "before");
 
+    const gate = new pg.Client({ connectionString: house.url });
+    await gate.connect();
+    await gate.query(`select pg_advisory_lock(${GATE})`);
     let isDone = false;
     const migrating = migrate(house.url, laterMigrations(house.folder)).then(() => {
       isDone = true;
@@ -112,13 +122,14 @@ describe.concurrent("a rolling upgrade", () => {
       async () =>
         (
           await house.rows(
-            "select 1 from pg_stat_activity where query ilike '%pg_sleep(3)%' and pid <> pg_backend_pid()",
+            "select 1 from pg_stat_activity where query ilike '%perform pg_sleep%' and pid <> pg_backend_pid()",
           )
         ).length > 0,
       { what: "the migration to run" },
     );
     await follow(house, api, "meanwhile");
     expect(isDone).toBe(false);
+    await gate.end();
     await migrating;
     await follow(house, api, "after");
 
@@ -129,18 +140,18 @@ describe.concurrent("a rolling upgrade", () => {
     const joined = house.serve();
     const second = await apiOf(joined);
     expect(await old.end()).toMatchObject({ code: 0, stderr: "" });
-    expect((await fetch(`${second}/readyz`)).status).toBe(200);
+    await until(async () => (await fetch(`${second}/readyz`)).status === 200, { what: "it to be ready" });
     await follow(house, second, "later");
     expect(await joined.end()).toMatchObject({ code: 0, stderr: "" });
     await house.close();
-  }, 120_000);
+  }, 300_000);
 
   test("a migration that finds a table held keeps nobody else waiting for it, and begins again", async () => {
     const house = await openHouse();
     const holder = new pg.Client({ connectionString: house.url });
     await holder.connect();
     await holder.query("begin; select 1 from branchline.event limit 1");
-    const later = laterMigrations(house.folder, 0);
+    const later = laterMigrations(house.folder);
     const migrating = migrate(house.url, later);
     const waits =
       "select 1 from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'branchline migrate'";
@@ -154,7 +165,7 @@ describe.concurrent("a rolling upgrade", () => {
     await migrating;
     expect(await house.rows("select later from branchline.event")).toEqual([]);
     await house.close();
-  }, 120_000);
+  }, 300_000);
 });
 
 describe.concurrent("SIGTERM", () => {
@@ -163,7 +174,7 @@ describe.concurrent("SIGTERM", () => {
     const { sandbox } = house;
     const serving = house.serve();
     await follow(house, await apiOf(serving), "checkout");
-    sandbox.vault.addFault({ kind: "latency", ms: 3_000, method: "POST", path: "^/v1/kv/data/", times: 1 });
+    sandbox.vault.addFault({ kind: "latency", ms: 1_500, method: "POST", path: "^/v1/kv/data/", times: 1 });
     for (const role of ["shop_app", "shop_owner"]) sandbox.neon.state.resetPassword("preview/checkout", role);
     await until(() => sandbox.vault.log.some((line) => line.fault === "latency"), {
       what: "the write at Vault",
@@ -177,7 +188,7 @@ describe.concurrent("SIGTERM", () => {
     );
     expect(left).toEqual([]);
     await house.close();
-  }, 120_000);
+  }, 300_000);
 });
 
 describe.concurrent("a machine whose clock is off", () => {
@@ -190,7 +201,7 @@ describe.concurrent("a machine whose clock is off", () => {
     expect(stderr).not.toMatch(/\n\s+at /);
     expect(await house.rows("select 1 from branchline.installation")).toEqual([]);
     await house.close();
-  }, 60_000);
+  }, 120_000);
 
   test("by less is warned about, shown in the metrics, and does the main job", async () => {
     const house = await openHouse();
@@ -205,5 +216,5 @@ describe.concurrent("a machine whose clock is off", () => {
     expect(Number(skew)).toBeLessThan(91);
     expect(await serving.end()).toMatchObject({ code: 0, stderr: "" });
     await house.close();
-  }, 60_000);
+  }, 120_000);
 });

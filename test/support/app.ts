@@ -15,7 +15,7 @@ import { startDispatching, startWorking } from "../../workers/main.ts";
 import type { OnStep } from "../../workers/push.ts";
 import { DEFAULT_SETTINGS, type Runtime, type Settings } from "../../workers/runtime.ts";
 import { setup } from "../../workers/setup.ts";
-import { createDatabase } from "./postgres.ts";
+import { CONNECT_MS, createDatabase } from "./postgres.ts";
 import { until } from "./until.ts";
 
 export interface TestAppOptions {
@@ -50,7 +50,7 @@ const QUICK: Settings = {
   ...DEFAULT_SETTINGS,
   watchEveryMs: 100,
   sweepEveryMs: 60_000,
-  leaseMs: 5_000,
+  leaseMs: 30_000,
   settleMs: 300,
 };
 
@@ -84,7 +84,7 @@ export async function startApp(options: TestAppOptions): Promise<TestApp> {
   const created = await createDatabase({ migrated: true });
   const lines: string[] = [];
   const log = createLogger({ level: "debug", destination: { write: (line) => void lines.push(line) } });
-  const database = openDatabase({ url: created.url });
+  const database = openDatabase({ url: created.url, connectMs: CONNECT_MS });
   const names = Object.keys(options.destinations);
   const storeName = (name: string) => `${name}-${n}-${process.pid}`;
   const adapters = new Map<string, DestinationAdapter>(

@@ -24,7 +24,7 @@ import { setup } from "../../workers/setup.ts";
 import { sweep } from "../../workers/sweep.ts";
 import { watch } from "../../workers/watch.ts";
 import type { Logins } from "./logins.ts";
-import { createDatabase } from "./postgres.ts";
+import { CONNECT_MS, createDatabase } from "./postgres.ts";
 import { until } from "./until.ts";
 
 export interface HandOptions {
@@ -99,7 +99,7 @@ let hands = 0;
 export async function startByHand(options: HandOptions): Promise<Hand> {
   const n = ++hands;
   const created = await createDatabase({ migrated: true });
-  const database = openDatabase({ url: created.url });
+  const database = openDatabase({ url: created.url, connectMs: CONNECT_MS });
   const lines: string[] = [];
   const log = createLogger({ level: "debug", destination: { write: (line) => void lines.push(line) } });
   const storeName = (name: string) => `hand-${name}-${n}-${process.pid}`;
@@ -192,7 +192,7 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
           await drain(["watch", "reconcile"]);
           return await probe();
         },
-        { timeoutMs: 5_000, what: "watch and reconcile" },
+        { what: "watch and reconcile" },
       );
     },
     drainUntil: async (what, probe) =>
@@ -201,7 +201,7 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
           await drain();
           return await probe();
         },
-        { what, timeoutMs: 5_000 },
+        { what },
       ),
     sweep: async () => {
       await rows("update branchline.place set sweep_at = now()");

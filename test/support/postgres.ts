@@ -2,6 +2,9 @@ import { randomBytes } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
 
+/** Longer than the machine that tests run on may stand still. */
+export const CONNECT_MS = 30_000;
+
 export interface TestDatabase {
   readonly url: string;
   /** Cuts the sessions that are left and removes the database. */

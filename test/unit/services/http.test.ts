@@ -82,13 +82,13 @@ describe("createIo().fetch()", () => {
       open = resolve;
     });
     const calls: Call[] = [];
-    const waiting = io({ admit: () => gate, timeoutMs: 250, onCall: (call) => calls.push(call) });
+    const waiting = io({ admit: () => gate, timeoutMs: 2_000, onCall: (call) => calls.push(call) });
     const answered = waiting.fetch(get(port));
-    await failure(io({ timeoutMs: 400 }).fetch(get(await listen(() => undefined))));
+    await failure(io({ timeoutMs: 2_300 }).fetch(get(await listen(() => undefined))));
     expect(asked).toBe(0);
     open();
     expect((await answered).status).toBe(200);
-    expect(calls[0]?.ms).toBeLessThan(250);
+    expect(calls[0]?.ms).toBeLessThan(2_000);
   });
 
   test("makes no call that is not admitted", async () => {
@@ -166,7 +166,7 @@ describe("createIo().fetch()", () => {
     const error = await failure(io().fetch(get(port, { method: "POST", timeoutMs: 100 })));
     expect(error).toMatchObject({ code: "unavailable", ambiguous: true });
     expect(error.message).toContain("0.1 s");
-    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   test("refuses a body that never ends", async () => {

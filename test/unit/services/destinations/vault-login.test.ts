@@ -67,7 +67,7 @@ describe("logins", () => {
     const stop = new AbortController();
     const first = failure(open(APPROLE, {}, {}, stop.signal).observe());
     const second = open(APPROLE).observe();
-    await expect.poll(() => count(/login/), { interval: 5 }).toBe(1);
+    await expect.poll(() => count(/login/), { interval: 5, timeout: 20_000 }).toBe(1);
     stop.abort();
     expect((await first).code).toBe("unavailable");
     await second;

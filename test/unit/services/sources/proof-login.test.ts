@@ -84,7 +84,9 @@ describe("tryLogin() on a real server", () => {
     await login(role("app"));
     const count = "SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = $1";
     await expect
-      .poll(async () => (await admin.query<{ n: number }>(count, [role("app")])).rows[0]?.n)
+      .poll(async () => (await admin.query<{ n: number }>(count, [role("app")])).rows[0]?.n, {
+        timeout: 20_000,
+      })
       .toBe(0);
   });
 });

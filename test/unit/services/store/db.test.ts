@@ -19,7 +19,7 @@ afterAll(async () => {
 });
 
 const one = async (): Promise<unknown> => (await database.db.execute(sql`select 1 as one`)).rows;
-const SLEEP_MS = 4_000;
+const SLEEP_MS = 12_000;
 
 describe("a connection", () => {
   test("is everybody's again after what was asked together, in its order", async () => {
