@@ -50,7 +50,7 @@ export function createChanges(db: Db, options: ChangeOptions = {}): Changes & { 
   };
 
   return {
-    follow: ({ since, limits, take, ended }) => {
+    follow: ({ since, limits, began, take, ended }) => {
       const from = since === null ? new Date() : new Date(since);
       const follower: Follower = { limits, take, ended, since: from, told: new Map() };
       let left = false;
@@ -58,6 +58,7 @@ export function createChanges(db: Db, options: ChangeOptions = {}): Changes & { 
         if (since === null) await remember(db, follower).catch(onError);
         if (left) return;
         followers.add(follower);
+        began();
         timer ??= setTimeout(() => void look(), 0);
       };
       void enter();

@@ -238,11 +238,12 @@ export interface Change {
 export interface Changes {
   /**
    * Tells of every change from now on, or since a former `id`, within the limits, until the answer is called.
-   * `ended`: nothing more comes, since the process stops.
+   * `began`: what changes after this is told. `ended`: nothing more comes, since the process stops.
    */
   follow(follower: {
     readonly since: string | null;
     readonly limits: Limits | null;
+    began(): void;
     take(change: Change): void;
     ended(): void;
   }): () => void;

@@ -110,6 +110,7 @@ function follow(changes: Changes, { since, limits, principal, leave, same, signa
         const stop = changes.follow({
           since,
           limits: principal.limits,
+          began: () => send(": following\nretry: 3000\n\n"),
           take: (change) => send(eventOf(change)),
           ended: () => end(),
         });
@@ -130,7 +131,6 @@ function follow(changes: Changes, { since, limits, principal, leave, same, signa
           }
         };
         signal.addEventListener("abort", () => end(), { once: true });
-        send(": following\nretry: 3000\n\n");
       },
       cancel: () => end(),
     },

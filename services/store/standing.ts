@@ -21,7 +21,9 @@ export async function standOf(
   const found = await getBranch(db, branchId, visible);
   if (found === null) return null;
   const { rows } = await db.execute<{ unread: boolean }>(sql`
-    select due_at <= now() or lease_until is not null as unread from branchline.branch where id = ${branchId}`);
+    select lease_until is not null or gone_at is null
+      and (read_at is null or coalesce(due_at <= now(), false) or attempts > 0) as unread
+    from branchline.branch where id = ${branchId}`);
   const filter = { branch: branchId };
   const all = await listBindings(db, { limit: 1_000, after: null, filter, visible });
   const bindings = (all?.items ?? []).filter(

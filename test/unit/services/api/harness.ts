@@ -230,8 +230,11 @@ function others(): Pick<ApiDeps, Others> {
       pause: async () => {},
     },
     changes: {
-      follow: ({ ended }) => {
-        queueMicrotask(ended);
+      follow: ({ began, ended }) => {
+        queueMicrotask(() => {
+          began();
+          ended();
+        });
         return () => {};
       },
     },
