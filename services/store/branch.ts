@@ -64,6 +64,9 @@ export type BranchFacts = Pick<
   | "facts"
 >;
 
+/** Neon is about to be asked what it has, or could not be asked so far. */
+export const isUnread = sql<boolean>`(${branch.readAt} is null or coalesce(${branch.dueAt} <= now(), false) or ${branch.attempts} > 0)`;
+
 export async function branchById(db: Db, id: string): Promise<BranchRow | undefined> {
   const [row] = await db.select().from(branch).where(eq(branch.id, id));
   return row;
@@ -125,7 +128,7 @@ export async function productionUnread(
         ne(branch.id, branchId),
         or(eq(branch.isDefault, true), eq(branch.isProtected, true)),
         isNull(branch.goneAt),
-        or(isNull(branch.readAt), sql`${branch.dueAt} <= now()`, sql`${branch.attempts} > 0`),
+        isUnread,
       ),
     );
 }

@@ -6,7 +6,7 @@ import { and, eq, isNull, or, type SQL, sql } from "drizzle-orm";
 import type { LedgerEntry } from "../sync/model.ts";
 import { inBatches } from "./batch.ts";
 import { type BindingWithAll, binding, bindingsAtPlaces } from "./binding.ts";
-import { branch } from "./branch.ts";
+import { branch, isUnread } from "./branch.ts";
 import type { Database, Db } from "./db.ts";
 import { type DestinationRow, destination } from "./destination.ts";
 import { installation } from "./installation.ts";
@@ -130,7 +130,7 @@ async function productionAround(db: Db, placeIds: readonly string[]): Promise<Pr
       name: branch.name,
       isDefault: branch.isDefault,
       isProtected: branch.isProtected,
-      unread: sql<boolean>`${branch.readAt} is null or coalesce(${branch.dueAt} <= now(), false) or ${branch.attempts} > 0`,
+      unread: isUnread,
       role: login.role,
       passwordFingerprint: login.passwordFingerprint,
     })

@@ -1,5 +1,6 @@
 /** How a branch stands, and which bindings have changed lately. */
-import { sql } from "drizzle-orm";
+import { eq, sql } from "drizzle-orm";
+import { branch, isUnread } from "./branch.ts";
 import type { Db } from "./db.ts";
 import { type BindingItem, getBinding, getBranch, listBindings } from "./views.ts";
 import { seesBinding, type Visible } from "./visible.ts";
@@ -20,10 +21,12 @@ export async function standOf(
 ): Promise<Stand | null> {
   const found = await getBranch(db, branchId, visible);
   if (found === null) return null;
-  const { rows } = await db.execute<{ unread: boolean }>(sql`
-    select lease_until is not null or gone_at is null
-      and (read_at is null or coalesce(due_at <= now(), false) or attempts > 0) as unread
-    from branchline.branch where id = ${branchId}`);
+  const [row] = await db
+    .select({
+      unread: sql<boolean>`${branch.leaseUntil} is not null or ${branch.goneAt} is null and ${isUnread}`,
+    })
+    .from(branch)
+    .where(eq(branch.id, branchId));
   const filter = { branch: branchId };
   const all = await listBindings(db, { limit: 1_000, after: null, filter, visible });
   const bindings = (all?.items ?? []).filter(
@@ -31,7 +34,7 @@ export async function standOf(
       state !== "removed" && state !== "retained" && (destinations?.includes(destination) ?? true),
   );
   const { id, name, source, heldUntil } = found;
-  return { branch: { id, name, source }, unread: rows[0]?.unread ?? false, heldUntil, bindings };
+  return { branch: { id, name, source }, unread: row?.unread ?? false, heldUntil, bindings };
 }
 
 export interface ChangedBinding {
