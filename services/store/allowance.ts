@@ -14,8 +14,8 @@ import {
   type AccountLimits,
   type Asking,
   type Books,
-  bookSpare,
   bookTurns,
+  giveBack,
   hold,
   sharesOf,
   type Turn,
@@ -23,6 +23,7 @@ import {
 import type { OutgoingRequest } from "../sync/ports.ts";
 import { inBatches } from "./batch.ts";
 import { branchline, type Db } from "./db.ts";
+import { bookAhead, openSpareTurns } from "./spare.ts";
 
 export const allowance = branchline.table("allowance", {
   account: text("account").primaryKey(),
@@ -141,7 +142,7 @@ interface Account {
 
 function openAccount(db: Db, name: string): Account {
   let seen: Seen | null = null;
-  const spare = openSpare();
+  const spare = openSpareTurns();
 
   const read = async (): Promise<Seen> => {
     seen = await readBooks(db, name);
@@ -168,11 +169,12 @@ function openAccount(db: Db, name: string): Account {
   const bookTogether = inBatches<Asking, Turn>(
     async (calls) => {
       const { era } = spare;
+      const unused = spare.unused();
       const { turns, ahead } = await change((before) => {
         const now = nowBy(before);
-        const booked = bookTurns(before.books, calls, now);
-        const kinds = booked.turns.some(({ waitMs }) => waitMs > 0) ? [] : kindsOf(calls);
-        const { books, ahead } = bookAhead(booked.books, kinds, now);
+        const booked = bookTurns(giveBack(before.books, unused), calls, now);
+        const waits = booked.turns.some(({ waitMs }) => waitMs > 0);
+        const { books, ahead } = bookAhead(booked.books, waits ? [] : calls, now, spare);
         return { books, result: { turns: booked.turns, ahead } };
       });
       spare.put(ahead, era);
@@ -203,61 +205,6 @@ function openAccount(db: Db, name: string): Account {
         result: undefined,
       }));
       spare.drop();
-    },
-  };
-}
-
-/** Turns of this process that were booked ahead: most calls come a few together, and need not ask for each. */
-interface Ahead {
-  readonly shares: Asking["shares"];
-  calls: number;
-  readonly until: number;
-}
-
-const kindOf = ({ shares }: Pick<Asking, "shares">): string =>
-  shares.map(({ limit, cost }) => `${limit} ${cost}`).join("\n");
-
-/** The different kinds of calls among some. */
-const kindsOf = (calls: readonly Asking[]): readonly Asking["shares"][] => [
-  ...new Map(calls.map((call) => [kindOf(call), call.shares])).values(),
-];
-
-/** Turns in advance for each of these kinds of calls that have room for some. */
-function bookAhead(before: Books, kinds: readonly Asking["shares"][], now: number) {
-  const at = performance.now();
-  let books = before;
-  const ahead: Ahead[] = [];
-  for (const shares of kinds) {
-    const extra = bookSpare(books, shares, now);
-    if (extra === null) continue;
-    books = extra.books;
-    ahead.push({ shares, calls: extra.calls, until: at + extra.forMs });
-  }
-  return { books, ahead };
-}
-
-function openSpare() {
-  const turns = new Map<string, Ahead>();
-  let era = 0;
-  return {
-    /** Another one each time that a vendor asks to stop: what was booked before is of no use after. */
-    get era(): number {
-      return era;
-    },
-    put: (ahead: readonly Ahead[], since: number): void => {
-      if (since !== era) return;
-      for (const one of ahead) turns.set(kindOf(one), one);
-    },
-    take: (asking: Asking): boolean => {
-      const mine = turns.get(kindOf(asking));
-      if (mine === undefined || mine.calls === 0 || performance.now() >= mine.until) return false;
-      mine.calls -= 1;
-      return true;
-    },
-    /** The vendor has asked to stop. */
-    drop: (): void => {
-      era += 1;
-      turns.clear();
     },
   };
 }

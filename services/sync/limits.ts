@@ -122,29 +122,54 @@ export function bookTurns(
 /** Turns in advance that one process takes at most, and for how long they are its own. */
 const MOST_SPARE = 16;
 const SPARE_MS = 1_000;
-/** Turns that nobody uses are lost until their window has passed: of one that takes longer than this few are taken. */
+/** A process that dies gives nothing back: of what it could lose for longer than this, few are taken. */
 const SHORT_WINDOW_MS = 90_000;
 const CALLS_PER_SPARE = 1_250;
 
+/** Turns in advance for calls of one kind. */
+export interface Spare {
+  readonly shares: readonly Share[];
+  readonly calls: number;
+  /** What they are booked for: the last moment at which they may be used, so that no window ever holds too many. */
+  readonly at: number;
+}
+
 /**
- * Turns in advance for more calls of the same kind, which may be made without asking until `forMs` have passed. They are
- * booked for that last moment, so no window holds more than it may whenever they are used. Null: none, since an account
- * that is half used up is shared out call by call.
+ * Turns in advance for more calls of the same kind, which may be made without asking until `at`. Null: none, since an
+ * account that is half used up is shared out call by call.
  */
 export function bookSpare(
   books: Books,
   shares: readonly Share[],
   now: number,
-): { readonly calls: number; readonly forMs: number; readonly books: Books } | null {
+): { readonly spare: Spare; readonly books: Books } | null {
   if (shares.some(({ cost }) => cost === 0)) return null;
   const calls = Math.min(...shares.map((share) => roomIn(books[share.limit], share, now)));
   if (calls < 1) return null;
-  const forMs = Math.min(SPARE_MS, ...shares.map(({ windowMs }) => windowMs / 2));
+  const at = now + Math.min(SPARE_MS, ...shares.map(({ windowMs }) => windowMs / 2));
   const booked = shares.map((share) => [
     share.limit,
-    enter(books[share.limit], { ...share, cost: share.cost * calls }, now + forMs, now),
+    enter(books[share.limit], { ...share, cost: share.cost * calls }, at, now),
   ]);
-  return { calls, forMs, books: { ...books, ...Object.fromEntries(booked) } };
+  return { spare: { shares, calls, at }, books: { ...books, ...Object.fromEntries(booked) } };
+}
+
+/** Gives back so many turns that nobody has used, and nobody can any more. */
+export function giveBack(books: Books, unused: readonly Spare[]): Books {
+  let after = books;
+  for (const { shares, calls, at } of unused) {
+    for (const { limit, slotMs, cost } of shares) {
+      const book = after[limit];
+      if (book === undefined) continue;
+      const slot = slotOf(at, slotMs);
+      const log = book.log.flatMap(([end, n]): Entry[] => {
+        const left = end === slot ? n - cost * calls : n;
+        return left > 0 ? [[end, left]] : [];
+      });
+      after = { ...after, [limit]: { ...book, log } };
+    }
+  }
+  return after;
 }
 
 /** Turns in advance until half of the window is used up. */
@@ -178,8 +203,10 @@ function soonest(book: Book | undefined, { calls, cost, windowMs }: Share): numb
 }
 
 function enter(book: Book | undefined, { windowMs, slotMs, cost }: Share, at: number, now: number): Book {
-  const slotEnd = Math.ceil(at / slotMs) * slotMs;
+  const slotEnd = slotOf(at, slotMs);
   const log = new Map((book?.log ?? []).filter(([end]) => end + windowMs > now));
   log.set(slotEnd, (log.get(slotEnd) ?? 0) + cost);
   return { ...book, log: [...log].sort(([a], [b]) => a - b) };
 }
+
+const slotOf = (at: number, slotMs: number): number => Math.ceil(at / slotMs) * slotMs;

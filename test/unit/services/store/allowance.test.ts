@@ -124,6 +124,24 @@ describe("admit()", () => {
     expect(log.reduce((sum, [, n]) => sum + n, 0)).toBeLessThanOrEqual(20);
   });
 
+  test("gives back those that it did not use, so that the next calls need not ask for each either", async () => {
+    const limits = account({ calls: 40, perMs: 60_000 });
+    const one = open(limits, 0);
+    const counted = async (): Promise<number> =>
+      ((await booked())["minute"]?.log ?? []).reduce((sum, [, n]) => sum + n, 0);
+    await one.admit(GET);
+    await one.admit(GET);
+    expect(await counted()).toBe(17);
+    const from = performance.now();
+    await until(() => performance.now() - from > 1_100);
+    await one.admit(GET);
+    // 16 were had for a second. Had the 15 that were left of them been lost, there would be room for 2 more.
+    expect(await counted()).toBe(2 + 1 + 16);
+    const asked = await revision();
+    for (let i = 0; i < 16; i += 1) await one.admit(GET);
+    expect(await revision()).toBe(asked);
+  });
+
   test("gives up its turns in advance when the vendor asks to stop", async () => {
     const limits = account({ calls: 40, perMs: 1_000 });
     const one = open(limits, 0);

@@ -5,6 +5,7 @@ import {
   type Books,
   bookSpare,
   bookTurns,
+  giveBack,
   hold,
   type Limit,
   type Share,
@@ -135,7 +136,7 @@ describe("bookSpare()", () => {
   test("books a few turns for the last moment at which they may be used", () => {
     const spare = bookSpare({}, shares, NOON);
     const forMs = 1_125 / 2; // half of the shorter window, and less than a second
-    expect(spare).toMatchObject({ calls: 16, forMs });
+    expect(spare?.spare).toEqual({ shares, calls: 16, at: NOON + forMs });
     for (const { limit, slotMs } of shares) {
       const [[at, calls] = [0, 0]] = spare?.books[limit]?.log ?? [];
       expect(calls).toBe(16);
@@ -146,16 +147,37 @@ describe("bookSpare()", () => {
 
   test("leaves an account alone that is half used up", () => {
     const { books } = bookTurns({}, times(15, asking(shares)), NOON);
-    expect(bookSpare(books, shares, NOON)?.calls).toBe(5);
+    expect(bookSpare(books, shares, NOON)?.spare.calls).toBe(5);
     const { books: half } = bookTurns(books, times(5, asking(shares)), NOON);
     expect(bookSpare(half, shares, NOON)).toBeNull();
   });
 
   test("books none where a vendor has asked to stop, and few that would be lost for an hour", () => {
     expect(bookSpare(hold({}, ["second"], NOON + 1), shares, NOON)).toBeNull();
-    expect(bookSpare({}, [share({ calls: 5_000, windowMs: HOUR })], NOON)?.calls).toBe(4);
+    expect(bookSpare({}, [share({ calls: 5_000, windowMs: HOUR })], NOON)?.spare.calls).toBe(4);
     expect(bookSpare({}, [share({ calls: 1_000, windowMs: HOUR })], NOON)).toBeNull();
     expect(bookSpare({}, [share({ calls: 1, windowMs: 1_000 })], NOON)).toBeNull();
+  });
+});
+
+describe("giveBack()", () => {
+  const minute = share({ limit: "minute", calls: 700, windowMs: 60_250, slotMs: 1_883 });
+  const dear = share({ limit: "points", calls: 900, windowMs: 60_250, slotMs: 1_883, cost: 5 });
+
+  test("leaves the books as if what nobody used had never been booked", () => {
+    const { books: before } = bookTurns({}, times(2, asking([minute, dear])), NOON);
+    const { spare, books } = bookSpare(before, [minute, dear], NOON) ?? expect.unreachable();
+    expect(giveBack(books, [spare])).toEqual(before);
+    const used = giveBack(books, [{ ...spare, calls: spare.calls - 3 }]);
+    expect(used).toEqual(bookTurns(before, times(3, asking([minute, dear])), spare.at).books);
+  });
+
+  test("takes nothing from others that were booked for the same moment, and nothing twice", () => {
+    const { spare, books } = bookSpare({}, [minute], NOON) ?? expect.unreachable();
+    const { books: others } = bookTurns(books, times(4, asking([minute])), spare.at);
+    expect(giveBack(others, [spare])["minute"]?.log).toMatchObject([[expect.anything(), 4]]);
+    const later = bookTurns(others, [asking([minute])], NOON + 120_000).books;
+    expect(giveBack(later, [spare])).toEqual(later);
   });
 });
 
