@@ -11,11 +11,15 @@ interface Group {
 }
 
 export interface Coming {
+  /** Who has begun earlier has a lower one. */
+  readonly rank: number;
   /** It asks for this now. */
   arrive(key: string): void;
   /** It asks for nothing more. */
   leave(): void;
 }
+
+let begun = 0;
 
 const groups = new WeakMap<Runtime, Map<string, Group>>();
 
@@ -40,7 +44,9 @@ export function announce(runtime: Runtime, keys: readonly string[]): Coming {
     all.delete(key);
     for (const tell of group.waiting) tell();
   };
+  begun += 1;
   return {
+    rank: begun,
     arrive,
     leave: () => {
       for (const key of keys) arrive(key);

@@ -7,6 +7,7 @@
 import type { SourceRow } from "../services/store/source.ts";
 import type { LoginReading, Source } from "../services/sync/ports.ts";
 import { announce, type Coming, gathered } from "./coming.ts";
+import { type OneByOne, oneByOne } from "./one-by-one.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
 /** How long a read waits at most for those who are about to ask for the same. */
@@ -16,7 +17,8 @@ interface Gathering {
   readonly roles: Set<string>;
   /** Its calls wait for their turn: who joins now gets what is asked for already. */
   begun: boolean;
-  readonly reading: Promise<LoginReading | null>;
+  /** Those who wait for it go on in the order in which they began: the one with the longest way was first. */
+  readonly reading: OneByOne<LoginReading | null>;
   /** Those who still want it. When the last one gives up, so does the read. */
   waiting: number;
   readonly abandoned: AbortController;
@@ -62,7 +64,7 @@ export function openShared(
       joined.waiting += 1;
       coming?.arrive(keyOf(row.id, id));
       try {
-        return await orAbort(joined.reading, signal);
+        return await orAbort(joined.reading.wait(coming?.rank ?? 0), signal);
       } finally {
         joined.waiting -= 1;
         if (joined.waiting === 0) joined.abandoned.abort();
@@ -113,9 +115,8 @@ function gather(
       close(gathering);
     }
   };
-  const gathering: Gathering = { roles, begun: false, reading: start(), waiting: 0, abandoned };
-  // Told to those who wait for it; there may be nobody left.
-  gathering.reading.catch(() => undefined);
+  // Its failure is told to those who wait for it; there may be nobody left.
+  const gathering: Gathering = { roles, begun: false, reading: oneByOne(start()), waiting: 0, abandoned };
   return gathering;
 }
 

@@ -127,4 +127,19 @@ describe("a shared read", () => {
     for (const { end } of reads) end();
     await Promise.all(readings);
   });
+
+  test("lets those who wait for it go on in the order in which they began, not in which they asked", async () => {
+    const { reads, reader, announced } = neon({ limited: false });
+    const [longest, second, third] = [announced(), announced(), announced()];
+    const order: string[] = [];
+    const ask = async (name: string, coming: typeof longest): Promise<void> => {
+      await reader("app", { coming });
+      order.push(name);
+    };
+    const asked = [ask("third", third), ask("second", second), ask("longest", longest)];
+    await until(() => reads.length === 1);
+    for (const { end } of reads) end();
+    await Promise.all(asked);
+    expect(order).toEqual(["longest", "second", "third"]);
+  });
 });
