@@ -1,10 +1,10 @@
-/** What a push has to know before it begins, read from our own rows. */
+/** What a push has to know before it begins, made of our own rows. */
 import type { BindingWithAll } from "../services/store/binding.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import type { Lease } from "../services/store/lease.ts";
-import type { Production } from "../services/store/loading.ts";
+import type { PlaceFacts, Production } from "../services/store/loading.ts";
 import type { LoginRow } from "../services/store/login.ts";
-import { type PlaceRow, unsettle } from "../services/store/place.ts";
+import type { PlaceRow } from "../services/store/place.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushBinding, PushInput } from "../services/sync/push.ts";
 import { destinationAdapter, type Runtime } from "./runtime.ts";
@@ -23,11 +23,7 @@ export interface Loaded {
 }
 
 /** Null if nothing may be written there now: the destination is gone, or writes are suspended. */
-export async function loadPush(runtime: Runtime, id: string, lease: Lease): Promise<Loaded | null> {
-  // Whoever held the lease before us may still have a request on its way.
-  if (lease.takeover) await unsettle(runtime.database.db, id, runtime.settings.settleMs);
-  const found = await runtime.loadPlace(id);
-  if (found === null) return null;
+export function loadPush(runtime: Runtime, found: PlaceFacts, lease: Lease): Loaded | null {
   const { place: row, destination, bindings: all, ledger, logins, production } = found;
   if (destination.removedAt !== null) return null;
   const adapter = destinationAdapter(runtime, destination.kind);

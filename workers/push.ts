@@ -8,6 +8,7 @@ import {
 } from "../services/store/binding.ts";
 import { answered, type Db } from "../services/store/db.ts";
 import { claimNames } from "../services/store/ledger.ts";
+import type { PlaceFacts } from "../services/store/loading.ts";
 import { recordProof } from "../services/store/login.ts";
 import { openIntent, unsettle } from "../services/store/place.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
@@ -36,13 +37,13 @@ export async function pushPlace(
     "place",
     id,
     stopping,
-    async (work) => await bring(runtime, id, work, onStep),
+    async (work, found) => await bring(runtime, found, work, onStep),
     async (work, error) => await park(id, work, error),
   );
 }
 
-async function bring(runtime: Runtime, id: string, work: Work, onStep: OnStep): Promise<Outcome> {
-  const loaded = await loadPush(runtime, id, work.lease);
+async function bring(runtime: Runtime, found: PlaceFacts, work: Work, onStep: OnStep): Promise<Outcome> {
+  const loaded = loadPush(runtime, found, work.lease);
   if (loaded === null) return { kind: "done", dueInMs: null };
   const { row, destination, adapter, input } = loaded;
   const trace = startTrace(row.key, onStep);

@@ -1,22 +1,18 @@
 /** Reads one branch at Neon and raises `wanted` of every binding whose inputs moved. */
+import type { BranchLoaded } from "../services/store/beginning.ts";
 import { type BindingRow, bindingsOfBranch, ensureBindings } from "../services/store/binding.ts";
-import {
-  type BranchInSource,
-  type BranchRow,
-  branchInSource,
-  markRead,
-  successorOf,
-} from "../services/store/branch.ts";
+import { type BranchRow, markRead, successorOf } from "../services/store/branch.ts";
 import { answered, type Db } from "../services/store/db.ts";
-import { lastEventId, settleEvents } from "../services/store/event.ts";
+import { settleEvents } from "../services/store/event.ts";
 import { type LoginRow, recordLogins } from "../services/store/login.ts";
-import { type RuleWithDestination, rulesAround } from "../services/store/rule.ts";
+import type { RuleWithDestination } from "../services/store/rule.ts";
 import { markDue } from "../services/store/work.ts";
 import { SyncError } from "../services/sync/errors.ts";
 import { loginFingerprint, passwordFingerprint } from "../services/sync/material.ts";
 import type { LoginWanted } from "../services/sync/model.ts";
 import type { BranchReading } from "../services/sync/ports.ts";
 import { agesMatter, logins, means } from "../services/sync/reconcile.ts";
+import { takeAhead } from "./ahead.ts";
 import { leave } from "./leave.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
@@ -27,21 +23,10 @@ import { attempt, loginKey, want } from "./want.ts";
 const SUCCESSION_MS = { due: 250, unready: 5_000 };
 
 export async function reconcile(runtime: Runtime, id: string, stopping: AbortSignal): Promise<boolean> {
-  return await runWork(runtime, "branch", id, stopping, async (work) => {
-    const [found, upTo, bound, rules] = await runtime.database.together(
-      async (db) =>
-        await Promise.all([
-          branchInSource(db, id),
-          lastEventId(db),
-          bindingsOfBranch(db, id),
-          rulesAround(db, id),
-        ]),
-    );
-    if (found === undefined) return { kind: "done", dueInMs: null };
-    if (found.branch.goneAt !== null) return await bury(runtime, found.branch, upTo, work);
-    return found.source.removedAt === null
-      ? await bring(runtime, { ...found, upTo, bound, rules }, work)
-      : { kind: "done", dueInMs: null };
+  return await runWork(runtime, "branch", id, stopping, async (work, loaded) => {
+    const { branch, source, upTo } = loaded;
+    if (branch.goneAt !== null) return await bury(runtime, branch, upTo, work);
+    return source.removedAt === null ? await bring(runtime, loaded, work) : { kind: "done", dueInMs: null };
   });
 }
 
@@ -58,16 +43,9 @@ async function bury(runtime: Runtime, row: BranchRow, upTo: number, work: Work):
   });
 }
 
-interface Known extends BranchInSource {
-  /** Events up to this one are answered by what is read from now on. */
-  readonly upTo: number;
-  readonly bound: readonly BindingRow[];
-  readonly rules: readonly RuleWithDestination[];
-}
-
-async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcome> {
+async function bring(runtime: Runtime, known: BranchLoaded, work: Work): Promise<Outcome> {
   const { db } = runtime.database;
-  const { branch: row, source, upTo, bound } = known;
+  const { branch: row, bound } = known;
   const view = viewOf(known);
   const rules = known.rules.map((entry) => ({
     ...entry,
@@ -79,7 +57,8 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
     view,
   );
 
-  const reading = wanted.length === 0 ? null : await readBranch(runtime, source, row, wanted, work.signal);
+  const roles = [...new Set(wanted.map((login) => login.role))];
+  const { reading, upTo } = await readBranch(runtime, known, roles, work);
   if (reading === "gone") {
     await markDue(db, "source", [row.sourceId]);
     return {
@@ -114,15 +93,17 @@ async function bring(runtime: Runtime, known: Known, work: Work): Promise<Outcom
 const inForce = ({ rule }: RuleWithDestination, bound: readonly BindingRow[]): boolean =>
   rule.orphanedAt === null || bound.some((b) => b.ruleId === rule.id && b.state !== "removed");
 
+/** Null: no rule asks for a login. */
 async function readBranch(
   runtime: Runtime,
-  source: Parameters<typeof openSource>[1],
-  row: BranchRow,
-  wanted: readonly { role: string }[],
-  signal: AbortSignal,
-): Promise<BranchReading | "gone"> {
-  const roles = [...new Set(wanted.map((login) => login.role))];
-  return (await openSource(runtime, source, signal).read(row.neonId, roles)) ?? "gone";
+  { branch, source, upTo }: BranchLoaded,
+  roles: readonly string[],
+  { lease, signal }: Work,
+): Promise<{ readonly reading: BranchReading | "gone" | null; readonly upTo: number }> {
+  if (roles.length === 0) return { reading: null, upTo };
+  const ahead = takeAhead(runtime, branch, roles, lease);
+  const reading = ahead?.reading ?? openSource(runtime, source, signal).read(branch.neonId, roles);
+  return { reading: (await reading) ?? "gone", upTo: Math.min(upTo, ahead?.upTo ?? upTo) };
 }
 
 /** Generations rise here and nowhere else. A login that cannot be made is not there; its rules will say why. */

@@ -1,5 +1,6 @@
 /** Runs one piece of work under its row's lease, and turns how it ended into the row's next due time. */
 
+import type { Loads } from "../services/store/beginning.ts";
 import { type Db, withoutDeadlock } from "../services/store/db.ts";
 import { holdLease, type Lease, type Release, releaseLease, renewLease } from "../services/store/lease.ts";
 import { markDue, type WorkKind } from "../services/store/work.ts";
@@ -49,12 +50,12 @@ const MOST_DEATHS = 5;
  * of work that kills whoever does it; it is then tried once at each recheck, until a holder survives. Resolves with false if
  * it failed.
  */
-export async function runWork(
+export async function runWork<K extends WorkKind>(
   runtime: Runtime,
-  kind: WorkKind,
+  kind: K,
   id: string,
   stopping: AbortSignal,
-  body: (work: Work) => Promise<Outcome>,
+  body: (work: Work, loaded: Loads[K]) => Promise<Outcome>,
   giveUp: (work: Work, error: SyncError) => Promise<void> = async () => {},
 ): Promise<boolean> {
   const { db } = runtime.database;
@@ -62,8 +63,9 @@ export async function runWork(
   const log = runtime.log.child({ kind, id });
   try {
     const asked = performance.now();
-    const lease = await runtime.takeLease(kind, id);
-    if (lease === null) return true;
+    const begun = await runtime.begin(kind, id);
+    if (begun === null) return true;
+    const { lease, loaded } = begun;
     const held = keepLease(db, lease, leaseMs, asked, stopping);
     let finished = false;
     const inTransaction = async <T>(write: (tx: Db) => Promise<T>): Promise<T> =>
@@ -94,7 +96,7 @@ export async function runWork(
       const deadly = lease.deaths >= MOST_DEATHS ? tooDeadly(lease) : null;
       if (deadly !== null) await giveUp(work, deadly);
       const outcome: Outcome =
-        deadly === null ? await body(work).catch(failure) : { kind: "failed", error: deadly };
+        deadly === null ? await body(work, loaded).catch(failure) : { kind: "failed", error: deadly };
       const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome)));
       if (!released) throw new LostLease();
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");

@@ -7,11 +7,10 @@ import type { JobKind } from "../services/queue/jobs.ts";
 import { openDial } from "../services/sources/dial.ts";
 import { createProver } from "../services/sources/proof.ts";
 import type { Allowance } from "../services/store/allowance.ts";
+import type { Begin } from "../services/store/beginning.ts";
 import type { LoadContainer } from "../services/store/container.ts";
 import type { Database } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
-import type { TakeLease } from "../services/store/lease.ts";
-import type { LoadPlace } from "../services/store/loading.ts";
 import type { SourceRow } from "../services/store/source.ts";
 import { pooledHost } from "../services/sync/connection-strings.ts";
 import { SyncError } from "../services/sync/errors.ts";
@@ -65,8 +64,7 @@ export interface Runtime {
   readonly metrics: Metrics;
   /** What vendors allow, shared with all other processes. */
   readonly allowance: Allowance;
-  readonly takeLease: TakeLease;
-  readonly loadPlace: LoadPlace;
+  readonly begin: Begin;
   readonly loadContainer: LoadContainer;
   /** The dispatcher should look: something was committed. See `Dispatcher`. */
   kick(known?: JobKind): void;

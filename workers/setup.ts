@@ -3,11 +3,10 @@ import { randomBytes } from "node:crypto";
 import type { Logger } from "../services/log.ts";
 import { createMetrics } from "../services/metrics.ts";
 import { openAllowance } from "../services/store/allowance.ts";
+import { openBeginnings } from "../services/store/beginning.ts";
 import { openContainers } from "../services/store/container.ts";
 import type { Database } from "../services/store/db.ts";
 import { databaseIdentity, ensureInstallation, suspendAll } from "../services/store/installation.ts";
-import { openLeases } from "../services/store/lease.ts";
-import { openLoading } from "../services/store/loading.ts";
 import { countStates } from "../services/store/views.ts";
 import { createFingerprinter } from "../services/sync/fingerprint.ts";
 import { FINGERPRINT_KEY, Keyring } from "../services/sync/keyring.ts";
@@ -50,8 +49,7 @@ export async function setup(options: SetupOptions): Promise<Omit<Runtime, "kick"
     fingerprint: createFingerprinter(key),
     metrics,
     allowance: openAllowance(database.db),
-    takeLease: openLeases(database.db, options.settings),
-    loadPlace: openLoading(database),
+    begin: openBeginnings(database, options.settings),
     loadContainer: openContainers(database),
   };
 }

@@ -1,4 +1,5 @@
 import type { BranchInSource } from "../services/store/branch.ts";
+import type { SourceBranch } from "../services/sync/ports.ts";
 import type { BranchView } from "../services/sync/reconcile.ts";
 
 /** A branch as rules see it. */
@@ -12,5 +13,21 @@ export function viewOf({ branch, parentName }: BranchInSource): BranchView {
     createdAt: branch.neonCreatedAt,
     parentName,
     annotations: branch.annotations,
+  };
+}
+
+/** One that was just listed, with its parent's name if that was too. */
+export function viewOfListed(seen: SourceBranch, listed: readonly SourceBranch[]): BranchView {
+  const { id, name, default: isDefault, protected: isProtected, expiresAt, createdAt, annotations } = seen;
+  const parentName = listed.find((one) => one.id === seen.parentId)?.name ?? null;
+  return {
+    id,
+    name,
+    default: isDefault,
+    protected: isProtected,
+    expiresAt,
+    createdAt,
+    parentName,
+    annotations,
   };
 }

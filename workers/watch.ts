@@ -1,19 +1,21 @@
 /** Looks at one source: which branches appeared, changed or went since the last look. */
+import type { SourceLoaded } from "../services/store/beginning.ts";
 import {
   type BranchFacts,
   type BranchRow,
   buryBranch,
   countMissed,
   insertBranches,
-  liveBranches,
   updateBranch,
 } from "../services/store/branch.ts";
 import { answered, type Db } from "../services/store/db.ts";
-import { lastEventId, recordEvents, settleEvents } from "../services/store/event.ts";
-import { recordWatch, type SourceRow, sourceById } from "../services/store/source.ts";
+import { recordEvents, settleEvents } from "../services/store/event.ts";
+import { rulesOf } from "../services/store/rule.ts";
+import { recordWatch, type SourceRow } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
 import { holdsDeletes, match } from "../services/sync/watch.ts";
+import { MOST_AHEAD, readAhead } from "./ahead.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
@@ -23,22 +25,13 @@ const SUSPECT_MS = 500;
 const LIST_EVERY = 10;
 
 export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<boolean> {
-  return await runWork(runtime, "source", id, stopping, async (work) => {
-    const [row, upTo, known] = await runtime.database.together(
-      async (db) => await Promise.all([sourceById(db, id), lastEventId(db), liveBranches(db, id)]),
-    );
-    if (row === undefined || row.removedAt !== null) return { kind: "done", dueInMs: null };
-    return await look(runtime, row, known, upTo, work);
-  });
+  return await runWork(runtime, "source", id, stopping, async (work, loaded) =>
+    loaded.row.removedAt === null ? await look(runtime, loaded, work) : { kind: "done", dueInMs: null },
+  );
 }
 
-async function look(
-  runtime: Runtime,
-  row: SourceRow,
-  known: readonly BranchRow[],
-  upTo: number,
-  work: Work,
-): Promise<Outcome> {
+async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise<Outcome> {
+  const { row, upTo, known } = loaded;
   const { watchEveryMs } = runtime.settings;
   const source = openSource(runtime, row, work.signal);
   const suspects = known.some((branch) => branch.missed > 0);
@@ -57,9 +50,16 @@ async function look(
   }
 
   const listed = await source.branches();
+  const { matched } = match(known, listed);
+  const appeared = listed.filter(({ id }) => !matched.has(id));
+  const few = appeared.length > 0 && appeared.length <= MOST_AHEAD;
   // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
   // nothing is pushed of the one before the other has been read.
-  const moved = await source.moved(row.cursor, listed);
+  const [moved, rules] = await answered([
+    source.moved(row.cursor, listed),
+    few ? rulesOf(runtime.database.db, row.id) : [],
+  ]);
+  if (few) readAhead(runtime, loaded, { rules, listed, appeared }, work.signal);
   const unlisted = unlistedAmong(moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, listed);
   const unsure = unlisted || (missing.length > gone.length && !held);
@@ -71,7 +71,7 @@ async function look(
     const lost = { origin: "watch", kind: "deletes.held", sourceId: row.id, reason } as const;
     // None of these needs another's answer.
     await answered([
-      takeIn(tx, row, known, listed, moved),
+      takeIn(tx, row, { matched, appeared, listed, moved }),
       bury(tx, missing, gone),
       recordEvents(tx, held && row.heldSince === null ? [lost] : []),
       // What came after the list is found by the next look, and so is what an event led to.
@@ -120,15 +120,14 @@ async function missingFrom(
   return { gone, missing: unmatched, held };
 }
 
-async function takeIn(
-  tx: Db,
-  row: SourceRow,
-  known: readonly BranchRow[],
-  listed: readonly SourceBranch[],
-  moved: Moved,
-): Promise<void> {
-  const { matched } = match(known, listed);
-  const appeared = listed.filter(({ id }) => !matched.has(id));
+interface Seen {
+  readonly matched: ReadonlyMap<string, BranchRow>;
+  readonly appeared: readonly SourceBranch[];
+  readonly listed: readonly SourceBranch[];
+  readonly moved: Moved;
+}
+
+async function takeIn(tx: Db, row: SourceRow, { matched, appeared, listed, moved }: Seen): Promise<void> {
   const appearances = appeared.map(({ id, name }) => ({
     origin: "watch" as const,
     kind: "branch.appeared",

@@ -2,9 +2,8 @@
  * Who works on a row. A lease is timed by Postgres alone; whoever writes down what he did names its epoch, and an old one
  * writes nothing.
  */
-import { sql } from "drizzle-orm";
+import { type SQL, sql } from "drizzle-orm";
 import type { Reason } from "../sync/model.ts";
-import { inBatches } from "./batch.ts";
 import type { Db } from "./db.ts";
 import { tableOf, type WorkKind } from "./work.ts";
 
@@ -22,51 +21,45 @@ export interface Lease {
   readonly now: Date;
 }
 
-/** Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. */
-export type TakeLease = (kind: WorkKind, id: string) => Promise<Lease | null>;
-
-/** Rows whose leases are taken by one statement at most. */
-const MOST = 16;
-
-/** Whoever asks while others ask takes his lease with them. `leaseMs`: how long each lasts. */
-export function openLeases(db: Db, { leaseMs }: { readonly leaseMs: number }): TakeLease {
-  const open = (kind: WorkKind) =>
-    inBatches<string, { lease: Lease | null }>(
-      async (ids) => {
-        const taken = await takeLeases(db, kind, ids, { leaseMs, waits: false });
-        return ids.map((id) => {
-          const lease = taken.get(id) ?? null;
-          taken.delete(id); // should it be asked for twice, one has it
-          return { lease };
-        });
-      },
-      { most: MOST },
-    );
-  const take = { source: open("source"), branch: open("branch"), place: open("place") };
-  return async (kind, id) => {
-    const { lease } = await take[kind](id);
-    // Somebody may just touch the row, and nobody else is to wait for that. To drop the job would lose it.
-    return lease ?? (await takeLease(db, kind, id, leaseMs));
-  };
-}
-
-/** One, alone. Waits for whoever just touches the row. */
-export async function takeLease(db: Db, kind: WorkKind, id: string, leaseMs: number): Promise<Lease | null> {
-  return (await takeLeases(db, kind, [id], { leaseMs, waits: true })).get(id) ?? null;
-}
-
-interface Taking {
+export interface LeaseTimes {
+  /** How long it lasts. */
   readonly leaseMs: number;
-  /** For whoever just touches a row; otherwise it is left out. */
-  readonly waits: boolean;
+  /** How long what a holder before us has begun at a vendor may still be on its way. */
+  readonly settleMs: number;
 }
 
-async function takeLeases(
+/** One, alone. Waits for whoever just touches the row. Null if somebody else has it or nothing is due any more. */
+export async function takeLease(
+  db: Db,
+  kind: WorkKind,
+  id: string,
+  times: LeaseTimes,
+): Promise<Lease | null> {
+  return (await take(db, kind, [id], times)).get(id) ?? null;
+}
+
+/** Several at once, by id; those of rows that somebody just touches are left out. */
+export async function takeLeases(
   db: Db,
   kind: WorkKind,
   ids: readonly string[],
-  { leaseMs, waits }: Taking,
+  times: LeaseTimes,
 ): Promise<Map<string, Lease>> {
+  return await take(db, kind, ids, times, sql`skip locked`);
+}
+
+async function take(
+  db: Db,
+  kind: WorkKind,
+  ids: readonly string[],
+  { leaseMs, settleMs }: LeaseTimes,
+  unlessTouched: SQL = sql``,
+): Promise<Map<string, Lease>> {
+  // What the holder before us wrote last may come after what we write: it is all written again when that has arrived.
+  const unsettled =
+    kind === "place"
+      ? sql`, settle_at = case when takeover then greatest(settle_at, now() + ${settleMs} * interval '1 ms') else settle_at end`
+      : sql``;
   const { rows } = await db.execute<{
     id: string;
     epoch: string;
@@ -80,11 +73,11 @@ async function takeLeases(
       lease_until = now() + ${leaseMs} * interval '1 ms',
       epoch = t.epoch + 1,
       queued_until = null,
-      deaths = t.deaths + (t.lease_until is not null)::int
+      deaths = t.deaths + (t.lease_until is not null)::int${unsettled}
     from (
       select id, lease_until is not null as takeover from ${tableOf(kind)}
       where id = any(${sql.param([...ids])}::uuid[]) and due_at <= now() and (lease_until is null or lease_until < now())
-      for no key update ${waits ? sql`` : sql`skip locked`}
+      for no key update ${unlessTouched}
     ) free
     where t.id = free.id
     returning t.id, t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);

@@ -1,13 +1,9 @@
-/**
- * What a push reads of our rows before it begins. Pushes of one branch begin together: whoever asks while others ask
- * is answered with them, by the same few statements.
- */
+/** What a push reads of our rows before it begins. */
 import { and, eq, isNull, or, type SQL, sql } from "drizzle-orm";
 import type { LedgerEntry } from "../sync/model.ts";
-import { inBatches } from "./batch.ts";
 import { type BindingWithAll, binding, bindingsAtPlaces } from "./binding.ts";
 import { branch, isUnread } from "./branch.ts";
-import type { Database, Db } from "./db.ts";
+import { answered, type Db } from "./db.ts";
 import { type DestinationRow, destination } from "./destination.ts";
 import { installation } from "./installation.ts";
 import { ledger, ledgersOf } from "./ledger.ts";
@@ -47,37 +43,15 @@ export interface Production {
   readonly passwordFingerprint: string | null;
 }
 
-/** Everything of a place by its id; null: there is no such place. */
-export type LoadPlace = (id: string) => Promise<PlaceFacts | null>;
-
-/** Places that are loaded by one round of statements at most. */
-const MOST = 16;
-
-export function openLoading(database: Database): LoadPlace {
-  const load = inBatches<string, { facts: PlaceFacts | null }>(
-    async (ids) => {
-      const facts = await loadPlaces(database, [...new Set(ids)]);
-      return ids.map((id) => ({ facts: facts.get(id) ?? null }));
-    },
-    { most: MOST },
-  );
-  return async (id) => (await load(id)).facts;
-}
-
-async function loadPlaces(
-  { together }: Database,
-  ids: readonly string[],
-): Promise<ReadonlyMap<string, PlaceFacts>> {
-  const [places, ledgers, bindings, logins, production] = await together(
-    async (db) =>
-      await Promise.all([
-        placesAtDestinations(db, ids),
-        ledgersOf(db, ids),
-        bindingsAtPlaces(db, ids),
-        loginsAround(db, ids),
-        productionAround(db, ids),
-      ]),
-  );
+/** Everything of these places, by id; those that are not there are left out. Says all that it asks at once. */
+export async function loadPlaces(db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, PlaceFacts>> {
+  const [places, ledgers, bindings, logins, production] = await answered([
+    placesAtDestinations(db, ids),
+    ledgersOf(db, ids),
+    bindingsAtPlaces(db, ids),
+    loginsAround(db, ids),
+    productionAround(db, ids),
+  ]);
   return new Map(
     places.map((found) => {
       const { id } = found.place;

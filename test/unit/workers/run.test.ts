@@ -2,8 +2,9 @@
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "../../../services/log.ts";
+import { openBeginnings } from "../../../services/store/beginning.ts";
 import { answered, type Database, type Db, openDatabase } from "../../../services/store/db.ts";
-import { openLeases } from "../../../services/store/lease.ts";
+import { ensureInstallation } from "../../../services/store/installation.ts";
 import { SyncError } from "../../../services/sync/errors.ts";
 import { LostLease, runWork, type Work } from "../../../workers/run.ts";
 import { DEFAULT_SETTINGS, type Runtime } from "../../../workers/runtime.ts";
@@ -22,10 +23,11 @@ beforeAll(async () => {
     database,
     settings: DEFAULT_SETTINGS,
     log: createLogger({ level: "silent" }),
-    takeLease: openLeases(database.db, DEFAULT_SETTINGS),
+    begin: openBeginnings(database, DEFAULT_SETTINGS),
     kick: () => undefined,
   };
   runtime = needed as Runtime;
+  await ensureInstallation(database.db, { sealedKey: "sealed" });
   await database.db.execute(sql`
     insert into branchline.destination (name, kind, block, in_flight) values ('memory', 'memory', '{}', 4)`);
 });
@@ -169,7 +171,7 @@ describe("what is written under a lease", () => {
   test("ends before any timer can say so, in a process that was frozen for longer than its lease", async () => {
     const leaseMs = 200;
     const short = { ...runtime, settings: { ...DEFAULT_SETTINGS, leaseMs } };
-    short.takeLease = openLeases(database.db, short.settings);
+    short.begin = openBeginnings(database, short.settings);
     const seen: boolean[] = [];
     await runWork(short, "place", id, new AbortController().signal, async (work) => {
       work.stillHeld();

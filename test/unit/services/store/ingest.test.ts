@@ -25,6 +25,8 @@ afterAll(async () => {
   await created.drop();
 });
 
+const TIMES = { leaseMs: 30_000, settleMs: 15_000 };
+
 const many = (count: number): Incoming[] => Array.from({ length: count }, () => incoming());
 
 describe("ingest()", () => {
@@ -88,7 +90,7 @@ describe("ingest()", () => {
     await database.db.execute(sql`
       update branchline.source set lease_until = null, queued_until = null, due_at = now(), revision = 7, watched_revision = 6`);
     const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
-    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", 30_000);
+    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", TIMES);
     if (lease === null) throw new Error("the source is due");
     await database.db.execute(sql`update branchline.source set lease_until = now() - interval '1 s'`);
     await ingest(database.db, many(1));
@@ -101,7 +103,7 @@ describe("ingest()", () => {
   test("does not wait for whoever works on the source, nor makes him wait", async () => {
     const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
     await database.db.execute(sql`update branchline.source set lease_until = null, due_at = now()`);
-    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", 30_000);
+    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", TIMES);
     if (lease === null) throw new Error("the source is due");
     await database.db.transaction(async (tx) => {
       await tx.execute(

@@ -1,20 +1,23 @@
-/** Leases that are asked for together: one statement, and nobody waits for another's row. */
+/** Work that begins together: one packet, and nobody waits for another's row. */
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { type Begin, openBeginnings } from "../../../../services/store/beginning.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
-import { openLeases, releaseLease, type TakeLease, takeLease } from "../../../../services/store/lease.ts";
+import { ensureInstallation } from "../../../../services/store/installation.ts";
+import { type Lease, releaseLease, takeLease } from "../../../../services/store/lease.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
-const LEASE_MS = 30_000;
+const TIMES = { leaseMs: 30_000, settleMs: 15_000 };
 let created: TestDatabase;
 let database: Database;
-let take: TakeLease;
+let begin: Begin;
 let places: string[];
 
 beforeAll(async () => {
   created = await createDatabase({ migrated: true });
   database = openDatabase({ url: created.url, max: 8 });
-  take = openLeases(database.db, { leaseMs: LEASE_MS });
+  begin = openBeginnings(database, TIMES);
+  await ensureInstallation(database.db, { sealedKey: "sealed" });
   await database.db.execute(sql`
     insert into branchline.destination (name, kind, block, in_flight) values ('memory', 'memory', '{}', 4)`);
 });
@@ -32,6 +35,9 @@ afterAll(async () => {
   await created.drop();
 });
 
+const take = async (kind: "place", id: string): Promise<Lease | null> =>
+  (await begin(kind, id))?.lease ?? null;
+
 const place = (n: number): string => places[n] ?? fail();
 
 describe("leases that are asked for together", () => {
@@ -48,7 +54,7 @@ describe("leases that are asked for together", () => {
   });
 
   test("are not taken of what is not due, what somebody has, or what is not there", async () => {
-    const held = await takeLease(database.db, "place", place(0), LEASE_MS);
+    const held = await takeLease(database.db, "place", place(0), TIMES);
     await database.db.execute(sql`update branchline.place set due_at = null where id = ${place(1)}`);
     const asked = [place(0), place(1), "00000000-0000-4000-8000-000000000000", place(2)];
     const leases = await Promise.all(asked.map(async (id) => await take("place", id)));
@@ -73,6 +79,37 @@ describe("leases that are asked for together", () => {
     await asked;
     expect(order.slice(0, 3).toSorted()).toEqual(["place 1", "place 2", "place 3"]);
     expect(order.slice(3)).toEqual(["the touch ends", "place 0"]);
+  });
+});
+
+describe("work that begins", () => {
+  test("knows what was there when its lease was taken, each of its own row", async () => {
+    await database.db.execute(
+      sql`update branchline.place set key = id::text where id = any(${sql.param(places)}::uuid[])`,
+    );
+    const begun = await Promise.all(places.map(async (id) => await begin("place", id)));
+    expect(begun.map((one) => one?.loaded.place.key)).toEqual(places);
+    for (const one of begun) expect(one?.loaded.place.epoch).toBe(one?.lease.epoch);
+  });
+
+  test("after a holder who never said that he was done knows that his writes may still arrive", async () => {
+    const first = (await begin("place", place(0))) ?? fail();
+    expect(first.loaded.place.settleAt).toBeNull();
+    await database.db.execute(
+      sql`update branchline.place set lease_until = now() - interval '1 s' where id = ${place(0)}`,
+    );
+    const { lease, loaded } = (await begin("place", place(0))) ?? fail();
+    expect(lease.takeover).toBe(true);
+    expect(loaded.place.settleAt?.getTime()).toBe(lease.now.getTime() + TIMES.settleMs);
+    await releaseLease(database.db, lease, DONE);
+    await database.db.execute(sql`update branchline.place set due_at = now() where id = ${place(0)}`);
+    const after = await begin("place", place(0));
+    expect(after?.loaded.place.settleAt).toEqual(loaded.place.settleAt);
+  });
+
+  test("with what is gone does not begin", async () => {
+    for (const kind of ["source", "branch", "place"] as const)
+      expect(await begin(kind, "00000000-0000-4000-8000-000000000000")).toBeNull();
   });
 });
 

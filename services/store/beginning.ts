@@ -1,0 +1,108 @@
+/**
+ * How a piece of work begins: the row's lease, and what the work has to know, by one round trip. What is loaded was
+ * written by those who had the lease before.
+ */
+import { inBatches } from "./batch.ts";
+import { type BindingRow, bindingsOfBranch } from "./binding.ts";
+import { type BranchInSource, type BranchRow, branchInSource, liveBranches } from "./branch.ts";
+import { answered, type Database, type Db } from "./db.ts";
+import { lastEventId } from "./event.ts";
+import { type Lease, type LeaseTimes, takeLease, takeLeases } from "./lease.ts";
+import { loadPlaces, type PlaceFacts } from "./loading.ts";
+import { type RuleWithDestination, rulesAround } from "./rule.ts";
+import { type SourceRow, sourceById } from "./source.ts";
+import type { WorkKind } from "./work.ts";
+
+/** What each kind of work has to know. */
+export interface Loads {
+  readonly source: SourceLoaded;
+  readonly branch: BranchLoaded;
+  readonly place: PlaceFacts;
+}
+
+export interface SourceLoaded {
+  readonly row: SourceRow;
+  /** Events up to this one are answered by what is seen from now on. */
+  readonly upTo: number;
+  readonly known: readonly BranchRow[];
+}
+
+export interface BranchLoaded extends BranchInSource {
+  /** Events up to this one are answered by what is read from now on. */
+  readonly upTo: number;
+  readonly bound: readonly BindingRow[];
+  readonly rules: readonly RuleWithDestination[];
+}
+
+export interface Begun<L> {
+  readonly lease: Lease;
+  readonly loaded: L;
+}
+
+/** Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. */
+export type Begin = <K extends WorkKind>(kind: K, id: string) => Promise<Begun<Loads[K]> | null>;
+
+type Load<L> = (db: Db, ids: readonly string[]) => Promise<ReadonlyMap<string, L>>;
+
+/** Rows with which work begins by one packet at most. */
+const MOST = 16;
+
+/** Whoever begins while others begin does so with them. */
+export function openBeginnings({ together }: Pick<Database, "together">, times: LeaseTimes): Begin {
+  const open = <K extends WorkKind>(kind: K, load: Load<Loads[K]>) => {
+    const batched = inBatches<string, { begun: Begun<Loads[K]> | null }>(
+      async (ids) => {
+        const [taken, all] = await together(
+          async (db) => await answered([takeLeases(db, kind, ids, times), load(db, [...new Set(ids)])]),
+        );
+        return ids.map((id) => {
+          const begun = both(taken.get(id), all.get(id));
+          taken.delete(id); // should it be asked for twice, one has it
+          return { begun };
+        });
+      },
+      { most: MOST },
+    );
+    return async (id: string): Promise<Begun<Loads[K]> | null> => {
+      const { begun } = await batched(id);
+      if (begun !== null) return begun;
+      // Somebody may just touch the row, and nobody else is to wait for that. To drop the job would lose it.
+      return await together(async (db) => {
+        const lease = await takeLease(db, kind, id, times);
+        return lease && both(lease, (await load(db, [id])).get(id));
+      });
+    };
+  };
+  const begin: { readonly [K in WorkKind]: (id: string) => Promise<Begun<Loads[K]> | null> } = {
+    source: open("source", eachOf(loadSource)),
+    branch: open("branch", eachOf(loadBranch)),
+    place: open("place", loadPlaces),
+  };
+  return async (kind, id) => await begin[kind](id);
+}
+
+/** A row that is not there any more needs no lease either. */
+const both = <L>(lease: Lease | undefined, loaded: L | undefined): Begun<L> | null =>
+  lease === undefined || loaded === undefined ? null : { lease, loaded };
+
+const eachOf =
+  <L>(load: (db: Db, id: string) => Promise<L | null>): Load<L> =>
+  async (db, ids) => {
+    const all = await answered(ids.map(async (id) => [id, await load(db, id)] as const));
+    return new Map(all.flatMap(([id, loaded]) => (loaded === null ? [] : [[id, loaded] as const])));
+  };
+
+async function loadSource(db: Db, id: string): Promise<SourceLoaded | null> {
+  const [row, upTo, known] = await answered([sourceById(db, id), lastEventId(db), liveBranches(db, id)]);
+  return row === undefined ? null : { row, upTo, known };
+}
+
+async function loadBranch(db: Db, id: string): Promise<BranchLoaded | null> {
+  const [found, upTo, bound, rules] = await answered([
+    branchInSource(db, id),
+    lastEventId(db),
+    bindingsOfBranch(db, id),
+    rulesAround(db, id),
+  ]);
+  return found === undefined ? null : { ...found, upTo, bound, rules };
+}
