@@ -7,7 +7,7 @@ import { type BindingRow, bindingsOfBranch } from "./binding.ts";
 import { type BranchInSource, type BranchRow, branchInSource, liveBranches } from "./branch.ts";
 import { answered, type Database, type Db } from "./db.ts";
 import { lastEventId } from "./event.ts";
-import { type Lease, type LeaseTimes, takeLease, takeLeases } from "./lease.ts";
+import { type Lease, type LeaseTimes, takeLeases, waitForLeases } from "./lease.ts";
 import { loadPlaces, type PlaceFacts } from "./loading.ts";
 import { type RuleWithDestination, rulesAround } from "./rule.ts";
 import { type SourceRow, sourceById } from "./source.ts";
@@ -50,14 +50,26 @@ const MOST = 16;
 /** Whoever begins while others begin does so with them. */
 export function openBeginnings({ together }: Pick<Database, "together">, times: LeaseTimes): Begin {
   const open = <K extends WorkKind>(kind: K, load: Load<Loads[K]>) => {
+    const beginAll = async (ids: readonly string[], take: typeof takeLeases) => {
+      let leases: ReadonlyMap<string, Lease> = new Map();
+      const taking = async (db: Db): Promise<void> => {
+        leases = await take(db, kind, ids, times);
+      };
+      const loaded = await together(
+        async (db) => (await answered([taking(db), load(db, [...new Set(ids)])]))[1],
+      ).catch(async (error: unknown) => {
+        if (leases.size === 0) throw error;
+        // They are ours: until they lapse nobody else could begin.
+        return await together(async (db) => await load(db, [...leases.keys()]));
+      });
+      return new Map([...leases].flatMap(([id, lease]) => begun(id, lease, loaded.get(id))));
+    };
     const batched = inBatches<string, { begun: Begun<Loads[K]> | null }>(
       async (ids) => {
-        const [taken, all] = await together(
-          async (db) => await answered([takeLeases(db, kind, ids, times), load(db, [...new Set(ids)])]),
-        );
+        const all = await beginAll(ids, takeLeases);
         return ids.map((id) => {
-          const begun = both(taken.get(id), all.get(id));
-          taken.delete(id); // should it be asked for twice, one has it
+          const begun = all.get(id) ?? null;
+          all.delete(id); // should it be asked for twice, one has it
           return { begun };
         });
       },
@@ -65,12 +77,8 @@ export function openBeginnings({ together }: Pick<Database, "together">, times: 
     );
     return async (id: string): Promise<Begun<Loads[K]> | null> => {
       const { begun } = await batched(id);
-      if (begun !== null) return begun;
       // Somebody may just touch the row, and nobody else is to wait for that. To drop the job would lose it.
-      return await together(async (db) => {
-        const lease = await takeLease(db, kind, id, times);
-        return lease && both(lease, (await load(db, [id])).get(id));
-      });
+      return begun ?? (await beginAll([id], waitForLeases)).get(id) ?? null;
     };
   };
   const begin: { readonly [K in WorkKind]: (id: string) => Promise<Begun<Loads[K]> | null> } = {
@@ -82,8 +90,8 @@ export function openBeginnings({ together }: Pick<Database, "together">, times: 
 }
 
 /** A row that is not there any more needs no lease either. */
-const both = <L>(lease: Lease | undefined, loaded: L | undefined): Begun<L> | null =>
-  lease === undefined || loaded === undefined ? null : { lease, loaded };
+const begun = <L>(id: string, lease: Lease, loaded: L | undefined): [string, Begun<L>][] =>
+  loaded === undefined ? [] : [[id, { lease, loaded }]];
 
 const eachOf =
   <L>(load: (db: Db, id: string) => Promise<L | null>): Load<L> =>

@@ -28,17 +28,7 @@ export interface LeaseTimes {
   readonly settleMs: number;
 }
 
-/** One, alone. Waits for whoever just touches the row. Null if somebody else has it or nothing is due any more. */
-export async function takeLease(
-  db: Db,
-  kind: WorkKind,
-  id: string,
-  times: LeaseTimes,
-): Promise<Lease | null> {
-  return (await take(db, kind, [id], times)).get(id) ?? null;
-}
-
-/** Several at once, by id; those of rows that somebody just touches are left out. */
+/** Takes the leases of rows that are due and free, by id. Rows that somebody just touches are left out. */
 export async function takeLeases(
   db: Db,
   kind: WorkKind,
@@ -46,6 +36,16 @@ export async function takeLeases(
   times: LeaseTimes,
 ): Promise<Map<string, Lease>> {
   return await take(db, kind, ids, times, sql`skip locked`);
+}
+
+/** The same, and waits for whoever just touches one of the rows: for one alone. */
+export async function waitForLeases(
+  db: Db,
+  kind: WorkKind,
+  ids: readonly string[],
+  times: LeaseTimes,
+): Promise<Map<string, Lease>> {
+  return await take(db, kind, ids, times);
 }
 
 async function take(

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { type Begin, openBeginnings } from "../../../../services/store/beginning.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { ensureInstallation } from "../../../../services/store/installation.ts";
-import { type Lease, releaseLease, takeLease } from "../../../../services/store/lease.ts";
+import { type Lease, releaseLease, takeLeases } from "../../../../services/store/lease.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
 const TIMES = { leaseMs: 30_000, settleMs: 15_000 };
@@ -54,7 +54,7 @@ describe("leases that are asked for together", () => {
   });
 
   test("are not taken of what is not due, what somebody has, or what is not there", async () => {
-    const held = await takeLease(database.db, "place", place(0), TIMES);
+    const held = (await takeLeases(database.db, "place", [place(0)], TIMES)).get(place(0));
     await database.db.execute(sql`update branchline.place set due_at = null where id = ${place(1)}`);
     const asked = [place(0), place(1), "00000000-0000-4000-8000-000000000000", place(2)];
     const leases = await Promise.all(asked.map(async (id) => await take("place", id)));
@@ -105,6 +105,28 @@ describe("work that begins", () => {
     await database.db.execute(sql`update branchline.place set due_at = now() where id = ${place(0)}`);
     const after = await begin("place", place(0));
     expect(after?.loaded.place.settleAt).toEqual(loaded.place.settleAt);
+  });
+
+  test("goes on when the connection fails that took its lease: nobody else could before it lapses", async () => {
+    let cut = true;
+    const flaky: Pick<Database, "together"> = {
+      together: async (body) =>
+        await database.together(async (db) => {
+          const broken = new Proxy(db, {
+            get: (of, name) => (name === "select" && cut ? fail() : Reflect.get(of, name)),
+          });
+          return await body(broken).finally(() => {
+            cut = false;
+          });
+        }),
+    };
+    const begun = await openBeginnings(flaky, TIMES)("place", place(0));
+    expect(begun).toMatchObject({ lease: { id: place(0), epoch: 1 }, loaded: { place: { epoch: 1 } } });
+
+    const never: Pick<Database, "together"> = {
+      together: async () => await Promise.reject(new Error("no database")),
+    };
+    await expect(openBeginnings(never, TIMES)("place", place(1))).rejects.toThrow("no database");
   });
 
   test("with what is gone does not begin", async () => {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { configure } from "../../../../services/store/configure.ts";
 import { type Database, openDatabase } from "../../../../services/store/db.ts";
 import { type Incoming, ingest } from "../../../../services/store/ingest.ts";
-import { holdLease, releaseLease, takeLease } from "../../../../services/store/lease.ts";
+import { holdLease, type Lease, releaseLease, takeLeases } from "../../../../services/store/lease.ts";
 import { incoming } from "../../../support/incoming.ts";
 import { createDatabase, type TestDatabase } from "../../../support/postgres.ts";
 
@@ -26,6 +26,20 @@ afterAll(async () => {
 });
 
 const TIMES = { leaseMs: 30_000, settleMs: 15_000 };
+
+/** The source's lease: it is due. */
+async function lend(): Promise<Lease> {
+  const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
+  const leases = await takeLeases(
+    database.db,
+    "source",
+    rows.map(({ id }) => id),
+    TIMES,
+  );
+  const [lease] = leases.values();
+  if (lease === undefined) throw new Error("the source is due");
+  return lease;
+}
 
 const many = (count: number): Incoming[] => Array.from({ length: count }, () => incoming());
 
@@ -89,9 +103,7 @@ describe("ingest()", () => {
   test("is looked at once more if somebody who was frozen when it came gives back what he had", async () => {
     await database.db.execute(sql`
       update branchline.source set lease_until = null, queued_until = null, due_at = now(), revision = 7, watched_revision = 6`);
-    const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
-    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", TIMES);
-    if (lease === null) throw new Error("the source is due");
+    const lease = await lend();
     await database.db.execute(sql`update branchline.source set lease_until = now() - interval '1 s'`);
     await ingest(database.db, many(1));
     const later = { dueInMs: 3_600_000, attempts: 0, reason: null };
@@ -101,10 +113,8 @@ describe("ingest()", () => {
   });
 
   test("does not wait for whoever works on the source, nor makes him wait", async () => {
-    const { rows } = await database.db.execute<{ id: string }>(sql`select id from branchline.source`);
     await database.db.execute(sql`update branchline.source set lease_until = null, due_at = now()`);
-    const lease = await takeLease(database.db, "source", rows[0]?.id ?? "", TIMES);
-    if (lease === null) throw new Error("the source is due");
+    const lease = await lend();
     await database.db.transaction(async (tx) => {
       await tx.execute(
         sql`insert into branchline.event (origin, kind, source_id) values ('watch', 'x', ${lease.id})`,
