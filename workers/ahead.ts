@@ -2,7 +2,6 @@
  * While a watch writes down that a branch has appeared, the branch is read already: its reconcile would ask for the
  * same a moment later. What was read so counts once, soon, and only if nobody has hinted at the branch since.
  */
-
 import { HANDS } from "../services/queue/hands.ts";
 import type { SourceLoaded } from "../services/store/beginning.ts";
 import type { BranchRow } from "../services/store/branch.ts";
@@ -13,6 +12,7 @@ import { logins, means } from "../services/sync/reconcile.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 import { viewOfListed } from "./view.ts";
 
+/** A reading that is under way, or was a moment ago. */
 export interface Ahead {
   readonly reading: Promise<BranchReading | null>;
   /** Events up to this one are answered by it. */
@@ -22,23 +22,35 @@ export interface Ahead {
 interface Waiting extends Ahead {
   readonly roles: ReadonlySet<string>;
   readonly begun: number;
+  /** Gives it up: its calls wait for their turn no more. */
+  readonly forget: () => void;
+}
+
+/** Readings of branches that appeared in one look. */
+export interface Readings {
+  /** It is written down that they have appeared: from now on their reconciles may take them. */
+  keep(): void;
+  drop(): void;
 }
 
 /** A reading that nobody has taken by then is forgotten: what it holds is secret, and gets old. */
 const KEPT_MS = 1_000;
+/** Of a look in which more have appeared none is read ahead: they are for whoever has a hand free. */
+const MOST = HANDS.reconcile;
 
-const readings = new WeakMap<Runtime, Map<string, Waiting>>();
+const kept = new WeakMap<Runtime, Map<string, Waiting>>();
 
-const readingsOf = (runtime: Runtime): Map<string, Waiting> => {
-  const mine = readings.get(runtime) ?? new Map<string, Waiting>();
-  readings.set(runtime, mine);
+const keptBy = (runtime: Runtime): Map<string, Waiting> => {
+  const mine = kept.get(runtime) ?? new Map<string, Waiting>();
+  kept.set(runtime, mine);
   return mine;
 };
 
 const keyOf = (sourceId: string, neonId: string): string => `${sourceId}/${neonId}`;
 
-/** Branches that are read ahead at once: this process may reconcile that many by itself. More are anybody's. */
-export const MOST_AHEAD = HANDS.reconcile;
+/** Whether branches that have just appeared are to be read ahead. */
+export const isWorthReading = (appeared: readonly SourceBranch[]): boolean =>
+  appeared.length > 0 && appeared.length <= MOST;
 
 export interface Appeared {
   /** The source's. */
@@ -52,28 +64,40 @@ export function readAhead(
   runtime: Runtime,
   { row, upTo }: SourceLoaded,
   { rules, listed, appeared }: Appeared,
-  signal: AbortSignal,
-): void {
-  const all = readingsOf(runtime);
-  for (const branch of appeared) {
+  stopping: AbortSignal,
+): Readings {
+  const all = keptBy(runtime);
+  const inForce = rules.filter(({ rule }) => rule.orphanedAt === null);
+  const begun = appeared.flatMap((branch): [string, Waiting][] => {
     const view = viewOfListed(branch, listed);
-    const inForce = rules.filter(({ rule }) => rule.orphanedAt === null);
-    const meant = inForce.map(({ rule: { definition: rule } }) => ({
-      rule,
-      meant: means(rule, view, new Date()),
-    }));
+    const meant = inForce.map(({ rule: { definition: rule } }) => {
+      return { rule, meant: means(rule, view, new Date()) };
+    });
     const roles = new Set(logins(meant, view).map(({ role }) => role));
-    if (roles.size === 0) continue;
-    const key = keyOf(row.id, branch.id);
+    if (roles.size === 0) return [];
+    const given = new AbortController();
+    const signal = AbortSignal.any([given.signal, stopping]);
     const reading = openSource(runtime, row, signal).read(branch.id, [...roles]);
     // Its failure is told to whoever takes it; there may be nobody.
     reading.catch(() => undefined);
-    const waiting: Waiting = { reading, upTo, roles, begun: performance.now() };
-    all.set(key, waiting);
-    setTimeout(() => {
-      if (all.get(key) === waiting) all.delete(key);
-    }, KEPT_MS).unref();
-  }
+    const forget = (): void => given.abort();
+    return [[keyOf(row.id, branch.id), { reading, upTo, roles, begun: performance.now(), forget }]];
+  });
+  return {
+    keep: () => {
+      for (const [key, waiting] of begun) {
+        all.set(key, waiting);
+        setTimeout(() => {
+          if (all.get(key) !== waiting) return;
+          all.delete(key);
+          waiting.forget();
+        }, KEPT_MS).unref();
+      }
+    },
+    drop: () => {
+      for (const [, { forget }] of begun) forget();
+    },
+  };
 }
 
 /** What was read ahead of these roles of the branch, if it is as good as what the holder of the lease would read now. */
@@ -84,12 +108,14 @@ export function takeAhead(
   { revision }: Pick<Lease, "revision">,
 ): Ahead | null {
   const key = keyOf(branch.sourceId, branch.neonId);
-  const there = readingsOf(runtime).get(key);
+  const there = keptBy(runtime).get(key);
   if (there === undefined) return null;
-  readingsOf(runtime).delete(key);
+  keptBy(runtime).delete(key);
   // In a process that was frozen no timer has run.
   const old = performance.now() - there.begun > KEPT_MS;
   // Whoever hints at a branch raises its revision.
-  const fresh = !old && revision === 0 && branch.readAt === null;
-  return fresh && roles.every((role) => there.roles.has(role)) ? there : null;
+  const hinted = revision !== 0 || branch.readAt !== null;
+  if (!old && !hinted && roles.every((role) => there.roles.has(role))) return there;
+  there.forget();
+  return null;
 }

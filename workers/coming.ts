@@ -19,7 +19,7 @@ export interface Coming {
   leave(): void;
 }
 
-let begun = 0;
+let announced = 0;
 
 const groups = new WeakMap<Runtime, Map<string, Group>>();
 
@@ -44,9 +44,9 @@ export function announce(runtime: Runtime, keys: readonly string[]): Coming {
     all.delete(key);
     for (const tell of group.waiting) tell();
   };
-  begun += 1;
+  announced += 1;
   return {
-    rank: begun,
+    rank: announced,
     arrive,
     leave: () => {
       for (const key of keys) arrive(key);

@@ -1,6 +1,5 @@
 /** What a plan reads of Neon: each branch once, and only of sources that are as they were. */
 import type { BranchRow } from "../services/store/branch.ts";
-import { productionUnread } from "../services/store/branch.ts";
 import type { Snapshot } from "../services/store/snapshot.ts";
 import type { SourceRow } from "../services/store/source.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
@@ -99,10 +98,6 @@ export class Reads {
   /** Default and protected branches that accept a password of this binding, and those that nobody can ask. */
   async production(intent: Intent): Promise<Production> {
     const { entry, branch } = intent;
-    if (entry.source.standing !== "same") {
-      const { db } = this.#runtime.database;
-      return { inherited: [], unread: await productionUnread(db, branch.id, branch.sourceId) };
-    }
     const mine = new Set(await this.#passwords(entry, branch, loginsWanted(entry.rule)));
     const live = this.#snapshot.branches.filter((other) => other.sourceId === branch.sourceId);
     const others = live.filter((other) => other.id !== branch.id && (other.isDefault || other.isProtected));

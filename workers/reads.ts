@@ -8,6 +8,7 @@ import type { SourceRow } from "../services/store/source.ts";
 import type { LoginReading, Source } from "../services/sync/ports.ts";
 import { announce, type Coming, gathered } from "./coming.ts";
 import { type OneByOne, oneByOne } from "./one-by-one.ts";
+import { orAbort } from "./or-abort.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
 /** How long a read waits at most for those who are about to ask for the same. */
@@ -60,6 +61,7 @@ export function openShared(
     branch: (id) => own.branch(id),
     read: (id, roles) => own.read(id, roles),
     reread: async (id, roles) => {
+      signal.throwIfAborted();
       const joined = join(runtime, row, id, [...new Set([...roles, ...(always.get(id) ?? [])])]);
       joined.waiting += 1;
       coming?.arrive(keyOf(row.id, id));
@@ -118,13 +120,4 @@ function gather(
   // Its failure is told to those who wait for it; there may be nobody left.
   const gathering: Gathering = { roles, begun: false, reading: oneByOne(start()), waiting: 0, abandoned };
   return gathering;
-}
-
-async function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  return await new Promise<T>((resolve, reject) => {
-    const abort = (): void => reject(signal.reason as Error);
-    signal.addEventListener("abort", abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

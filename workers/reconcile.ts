@@ -14,6 +14,7 @@ import type { BranchReading } from "../services/sync/ports.ts";
 import { agesMatter, logins, means } from "../services/sync/reconcile.ts";
 import { takeAhead } from "./ahead.ts";
 import { leave } from "./leave.ts";
+import { orAbort } from "./or-abort.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 import { viewOf } from "./view.ts";
@@ -103,7 +104,7 @@ async function readBranch(
   if (roles.length === 0) return { reading: null, upTo };
   const ahead = takeAhead(runtime, branch, roles, lease);
   const reading = ahead?.reading ?? openSource(runtime, source, signal).read(branch.neonId, roles);
-  return { reading: (await reading) ?? "gone", upTo: Math.min(upTo, ahead?.upTo ?? upTo) };
+  return { reading: (await orAbort(reading, signal)) ?? "gone", upTo: Math.min(upTo, ahead?.upTo ?? upTo) };
 }
 
 /** Generations rise here and nowhere else. A login that cannot be made is not there; its rules will say why. */

@@ -65,7 +65,7 @@ export async function runWork<K extends WorkKind>(
     const asked = performance.now();
     const begun = await runtime.begin(kind, id);
     if (begun === null) return true;
-    const { lease, loaded } = begun;
+    const { lease, load } = begun;
     const held = keepLease(db, lease, leaseMs, asked, stopping);
     let finished = false;
     const inTransaction = async <T>(write: (tx: Db) => Promise<T>): Promise<T> =>
@@ -92,11 +92,15 @@ export async function runWork<K extends WorkKind>(
         return outcome;
       },
     };
+    const bring = async (): Promise<Outcome> => {
+      const loaded = await load();
+      return loaded === null ? { kind: "done", dueInMs: null } : await body(work, loaded);
+    };
     try {
       const deadly = lease.deaths >= MOST_DEATHS ? tooDeadly(lease) : null;
       if (deadly !== null) await giveUp(work, deadly);
       const outcome: Outcome =
-        deadly === null ? await body(work, loaded).catch(failure) : { kind: "failed", error: deadly };
+        deadly === null ? await bring().catch(failure) : { kind: "failed", error: deadly };
       const released = finished || (await releaseLease(db, lease, releaseOf(lease, outcome)));
       if (!released) throw new LostLease();
       if (outcome.kind === "failed") log.warn({ err: outcome.error }, "work failed");

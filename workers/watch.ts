@@ -15,7 +15,7 @@ import { recordWatch, type SourceRow } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
 import { holdsDeletes, match } from "../services/sync/watch.ts";
-import { MOST_AHEAD, readAhead } from "./ahead.ts";
+import { isWorthReading, readAhead } from "./ahead.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
@@ -52,19 +52,19 @@ async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise
   const listed = await source.branches();
   const { matched } = match(known, listed);
   const appeared = listed.filter(({ id }) => !matched.has(id));
-  const few = appeared.length > 0 && appeared.length <= MOST_AHEAD;
+  const worth = isWorthReading(appeared);
   // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
   // nothing is pushed of the one before the other has been read.
   const [moved, rules] = await answered([
     source.moved(row.cursor, listed),
-    few ? rulesOf(runtime.database.db, row.id) : [],
+    worth ? rulesOf(runtime.database.db, row.id) : [],
   ]);
-  if (few) readAhead(runtime, loaded, { rules, listed, appeared }, work.signal);
   const unlisted = unlistedAmong(moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, listed);
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
-  return await work.finish({ kind: "done", dueInMs }, async (tx) => {
+  const ahead = readAhead(runtime, loaded, { rules, listed, appeared: worth ? appeared : [] }, work.signal);
+  const write = async (tx: Db): Promise<void> => {
     const seen = { cursor: moved.cursor, listed: true, held };
     const { revision } = work.lease;
     const reason = `${missing.length} of ${known.length} branches are missing at once`;
@@ -80,7 +80,15 @@ async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise
     // What somebody has confirmed is forgotten of branches that are back, so they are written down before. Without the
     // revision it is as if somebody had said so: the next look lists again.
     await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
-  });
+  };
+  try {
+    const outcome = await work.finish({ kind: "done", dueInMs }, write);
+    ahead.keep();
+    return outcome;
+  } catch (error) {
+    ahead.drop();
+    throw error;
+  }
 }
 
 async function bury(tx: Db, missing: readonly BranchRow[], gone: readonly BranchRow[]): Promise<void> {

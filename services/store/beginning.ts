@@ -1,13 +1,13 @@
 /**
- * How a piece of work begins: the row's lease, and what the work has to know, by one round trip. What is loaded was
- * written by those who had the lease before.
+ * How a piece of work begins: the row's lease, and what the work has to know, by one round trip. The rows are read after
+ * the lease was taken, so whoever had it before changes them no more.
  */
 import { inBatches } from "./batch.ts";
 import { type BindingRow, bindingsOfBranch } from "./binding.ts";
 import { type BranchInSource, type BranchRow, branchInSource, liveBranches } from "./branch.ts";
 import { answered, type Database, type Db } from "./db.ts";
 import { lastEventId } from "./event.ts";
-import { type Lease, type LeaseTimes, takeLeases, waitForLeases } from "./lease.ts";
+import { type Lease, type LeaseTimes, takeLeases, waitForLease } from "./lease.ts";
 import { loadPlaces, type PlaceFacts } from "./loading.ts";
 import { type RuleWithDestination, rulesAround } from "./rule.ts";
 import { type SourceRow, sourceById } from "./source.ts";
@@ -36,7 +36,8 @@ export interface BranchLoaded extends BranchInSource {
 
 export interface Begun<L> {
   readonly lease: Lease;
-  readonly loaded: L;
+  /** Usually there already. Null: the row is not there any more. Throws if the database cannot be asked. */
+  load(): Promise<L | null>;
 }
 
 /** Takes the row's lease if it is due and free; null if somebody else has it or nothing is due any more. */
@@ -49,24 +50,31 @@ const MOST = 16;
 
 /** Whoever begins while others begin does so with them. */
 export function openBeginnings({ together }: Pick<Database, "together">, times: LeaseTimes): Begin {
-  const open = <K extends WorkKind>(kind: K, load: Load<Loads[K]>) => {
-    const beginAll = async (ids: readonly string[], take: typeof takeLeases) => {
+  const open = <K extends WorkKind>(kind: K, loadAll: Load<Loads[K]>) => {
+    const alone = (lease: Lease): Begun<Loads[K]> => ({
+      lease,
+      load: async () => (await together(async (db) => await loadAll(db, [lease.id]))).get(lease.id) ?? null,
+    });
+    /** Those whose leases could be taken. If only the rest fails, each loads for itself, and what fails is its own. */
+    const beginAll = async (ids: readonly string[]): Promise<Map<string, Begun<Loads[K]>>> => {
       let leases: ReadonlyMap<string, Lease> = new Map();
       const taking = async (db: Db): Promise<void> => {
-        leases = await take(db, kind, ids, times);
+        leases = await takeLeases(db, kind, ids, times);
       };
-      const loaded = await together(
-        async (db) => (await answered([taking(db), load(db, [...new Set(ids)])]))[1],
-      ).catch(async (error: unknown) => {
+      try {
+        const [, loaded] = await together(
+          async (db) => await answered([taking(db), loadAll(db, [...new Set(ids)])]),
+        );
+        const known = (lease: Lease) => ({ lease, load: async () => loaded.get(lease.id) ?? null });
+        return new Map([...leases].map(([id, lease]) => [id, known(lease)]));
+      } catch (error) {
         if (leases.size === 0) throw error;
-        // They are ours: until they lapse nobody else could begin.
-        return await together(async (db) => await load(db, [...leases.keys()]));
-      });
-      return new Map([...leases].flatMap(([id, lease]) => begun(id, lease, loaded.get(id))));
+        return new Map([...leases].map(([id, lease]) => [id, alone(lease)]));
+      }
     };
     const batched = inBatches<string, { begun: Begun<Loads[K]> | null }>(
       async (ids) => {
-        const all = await beginAll(ids, takeLeases);
+        const all = await beginAll(ids);
         return ids.map((id) => {
           const begun = all.get(id) ?? null;
           all.delete(id); // should it be asked for twice, one has it
@@ -77,8 +85,10 @@ export function openBeginnings({ together }: Pick<Database, "together">, times: 
     );
     return async (id: string): Promise<Begun<Loads[K]> | null> => {
       const { begun } = await batched(id);
+      if (begun !== null) return begun;
       // Somebody may just touch the row, and nobody else is to wait for that. To drop the job would lose it.
-      return begun ?? (await beginAll([id], waitForLeases)).get(id) ?? null;
+      const lease = await together(async (db) => await waitForLease(db, kind, id, times));
+      return lease && alone(lease);
     };
   };
   const begin: { readonly [K in WorkKind]: (id: string) => Promise<Begun<Loads[K]> | null> } = {
@@ -88,10 +98,6 @@ export function openBeginnings({ together }: Pick<Database, "together">, times: 
   };
   return async (kind, id) => await begin[kind](id);
 }
-
-/** A row that is not there any more needs no lease either. */
-const begun = <L>(id: string, lease: Lease, loaded: L | undefined): [string, Begun<L>][] =>
-  loaded === undefined ? [] : [[id, { lease, loaded }]];
 
 const eachOf =
   <L>(load: (db: Db, id: string) => Promise<L | null>): Load<L> =>

@@ -1,5 +1,5 @@
 /** A branch under our own id. Its Neon id and name may change; the row stays. */
-import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
+import { and, eq, inArray, isNull, sql } from "drizzle-orm";
 import { boolean, index, integer, jsonb, text, uuid } from "drizzle-orm/pg-core";
 import { chunks } from "./chunks.ts";
 import { branchline, type Db } from "./db.ts";
@@ -108,29 +108,6 @@ export async function branchByNameOrDefault(
     .where(and(eq(branch.sourceId, sourceId), which, isNull(branch.goneAt)))
     .limit(1);
   return row;
-}
-
-/**
- * Default and protected branches whose passwords are not known for sure: never read, not since the rules
- * changed, or announced to have moved and not looked at since.
- */
-export async function productionUnread(
-  db: Db,
-  branchId: string,
-  sourceId: string,
-): Promise<{ branch: string; isDefault: boolean; isProtected: boolean }[]> {
-  return await db
-    .select({ branch: branch.name, isDefault: branch.isDefault, isProtected: branch.isProtected })
-    .from(branch)
-    .where(
-      and(
-        eq(branch.sourceId, sourceId),
-        ne(branch.id, branchId),
-        or(eq(branch.isDefault, true), eq(branch.isProtected, true)),
-        isNull(branch.goneAt),
-        isUnread,
-      ),
-    );
 }
 
 /**

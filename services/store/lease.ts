@@ -14,8 +14,6 @@ export interface Lease {
   readonly epoch: number;
   readonly revision: number;
   readonly attempts: number;
-  /** The holder before us never said that it was done: what it began may still happen. */
-  readonly takeover: boolean;
   readonly deaths: number;
   /** Postgres's clock when the lease was taken: the only clock that times anything. */
   readonly now: Date;
@@ -38,14 +36,14 @@ export async function takeLeases(
   return await take(db, kind, ids, times, sql`skip locked`);
 }
 
-/** The same, and waits for whoever just touches one of the rows: for one alone. */
-export async function waitForLeases(
+/** One, and waits for whoever just touches the row. Null: somebody else has it, or nothing is due any more. */
+export async function waitForLease(
   db: Db,
   kind: WorkKind,
-  ids: readonly string[],
+  id: string,
   times: LeaseTimes,
-): Promise<Map<string, Lease>> {
-  return await take(db, kind, ids, times);
+): Promise<Lease | null> {
+  return (await take(db, kind, [id], times)).get(id) ?? null;
 }
 
 async function take(
@@ -66,7 +64,6 @@ async function take(
     revision: string;
     attempts: number;
     deaths: number;
-    takeover: boolean;
     now: string;
   }>(sql`
     update ${tableOf(kind)} t set
@@ -80,12 +77,12 @@ async function take(
       for no key update ${unlessTouched}
     ) free
     where t.id = free.id
-    returning t.id, t.epoch, t.revision, t.attempts, t.deaths, free.takeover, now() as now`);
+    returning t.id, t.epoch, t.revision, t.attempts, t.deaths, now() as now`);
   return new Map(
     rows.map((row) => {
-      const { id, attempts, deaths, takeover } = row;
+      const { id, attempts, deaths } = row;
       const [epoch, revision] = [Number(row.epoch), Number(row.revision)];
-      return [id, { kind, id, epoch, revision, attempts, deaths, takeover, now: new Date(row.now) }];
+      return [id, { kind, id, epoch, revision, attempts, deaths, now: new Date(row.now) }];
     }),
   );
 }

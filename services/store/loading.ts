@@ -43,7 +43,7 @@ export interface Production {
   readonly passwordFingerprint: string | null;
 }
 
-/** Everything of these places, by id; those that are not there are left out. Says all that it asks at once. */
+/** Everything of these places, by id; those that are not there are left out. Sends its statements together. */
 export async function loadPlaces(db: Db, ids: readonly string[]): Promise<ReadonlyMap<string, PlaceFacts>> {
   const [places, ledgers, bindings, logins, production] = await answered([
     placesAtDestinations(db, ids),

@@ -154,7 +154,7 @@ export function bookSpare(
   return { spare: { shares, calls, at }, books: { ...books, ...Object.fromEntries(booked) } };
 }
 
-/** Gives back so many turns that nobody has used, and nobody can any more. */
+/** Takes out of the books what was booked ahead, was not used, and cannot be any more. */
 export function giveBack(books: Books, unused: readonly Spare[]): Books {
   let after = books;
   for (const { shares, calls, at } of unused) {

@@ -120,6 +120,24 @@ describe("a branch that has just appeared", () => {
     expect(row).toEqual({ attempts: 1, code: "unavailable" });
   });
 
+  test("is read again if the look that began to read it was not written down", async () => {
+    const neonId = project.addBranch("preview/x");
+    const { database } = hand;
+    const failing = vi.spyOn(database, "transaction").mockRejectedValueOnce(new Error("no connection"));
+    expect(await look()).toEqual([]);
+    failing.mockRestore();
+    // By another process, say: what it knows it has from its own look.
+    for (let n = 0; n <= HANDS.reconcile; n += 1) project.addBranch(`preview/${n}`);
+    await hand.rows("update branchline.source set lease_until = null");
+    await look();
+    const [{ id } = { id: "" }] = await hand.rows<{ id: string }>(
+      `select id from branchline.branch where neon_id = '${neonId}'`,
+    );
+    const read = reads();
+    await reconciled(id);
+    expect(read).toHaveBeenCalledTimes(1);
+  });
+
   test("is not read ahead if no rule means it, or if there are more than one process begins with", async () => {
     const read = reads();
     await hand.configure([

@@ -49,8 +49,8 @@ function neon({ limited }: { limited: boolean }) {
   } as unknown as Runtime;
   const row = { id: "source", kind: "neon", block: { privateNetwork: true } } as unknown as SourceRow;
   const always = new Map([["br-a", ["app", "owner"]]]);
-  const reader = (role: string, sharing: Sharing = {}) =>
-    openShared(runtime, row, new AbortController().signal, { always, ...sharing }).reread("br-a", [role]);
+  const reader = (role: string, sharing: Sharing = {}, signal = new AbortController().signal) =>
+    openShared(runtime, row, signal, { always, ...sharing }).reread("br-a", [role]);
   const announced = () => announceReads(runtime, [{ sourceId: "source", neonId: "br-a" }]);
   return { turns, reads, reader, announced };
 }
@@ -141,5 +141,23 @@ describe("a shared read", () => {
     for (const { end } of reads) end();
     await Promise.all(asked);
     expect(order).toEqual(["longest", "second", "third"]);
+  });
+
+  test("is not begun by whoever has been stopped, and its failure ends nobody", async () => {
+    const lost: unknown[] = [];
+    const tell = (reason: unknown): void => void lost.push(reason);
+    process.on("unhandledRejection", tell);
+    onTestFinished(() => void process.off("unhandledRejection", tell));
+    const { turns, reader } = neon({ limited: true });
+    await expect(reader("app", {}, AbortSignal.abort(new Error("stopped")))).rejects.toThrow("stopped");
+    const stop = new AbortController();
+    const waiting = reader("app", {}, stop.signal);
+    await until(() => turns.length === 1);
+    stop.abort(new Error("stopped later"));
+    await expect(waiting).rejects.toThrow("stopped later");
+    turns[0]?.();
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(turns).toHaveLength(1);
+    expect(lost).toEqual([]);
   });
 });

@@ -168,6 +168,25 @@ describe("what is written under a lease", () => {
     expect(await row()).toEqual({ container: "written", due: false, held: false, code: null });
   });
 
+  test("fails like any other, and is given back, if what it has to know cannot be loaded", async () => {
+    const begin: Runtime["begin"] = async (kind, of) => {
+      const begun = await runtime.begin(kind, of);
+      return (
+        begun && {
+          ...begun,
+          load: async () => await Promise.reject(new SyncError("unavailable", "the database is away")),
+        }
+      );
+    };
+    const ran: string[] = [];
+    const well = await runWork({ ...runtime, begin }, "place", id, new AbortController().signal, async () => {
+      ran.push("body");
+      return DONE;
+    });
+    expect([well, ran]).toEqual([false, []]);
+    expect(await row()).toMatchObject({ held: false, code: "unavailable" });
+  });
+
   test("ends before any timer can say so, in a process that was frozen for longer than its lease", async () => {
     const leaseMs = 200;
     const short = { ...runtime, settings: { ...DEFAULT_SETTINGS, leaseMs } };

@@ -37,6 +37,17 @@ describe("turns that were booked ahead", () => {
     expect(turns.unused()).toEqual([]);
   });
 
+  test("are given back also if others have been booked in their place by then", () => {
+    const turns = openSpareTurns();
+    turns.put(booked([GET]), turns.era);
+    turns.take(GET);
+    vi.advanceTimersByTime(1_000);
+    turns.put(booked([GET]), turns.era);
+    expect(turns.unused()).toEqual([{ shares: GET.shares, calls: 15, at: NOON + 1_000 }]);
+    expect(turns.unused()).toEqual([]);
+    expect(turns.has(GET)).toBe(true);
+  });
+
   test("are not booked of a kind that there are some of", () => {
     const turns = openSpareTurns();
     turns.put(booked([GET]), turns.era);
