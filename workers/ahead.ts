@@ -48,9 +48,9 @@ const keptBy = (runtime: Runtime): Map<string, Waiting> => {
 
 const keyOf = (sourceId: string, neonId: string): string => `${sourceId}/${neonId}`;
 
-/** Whether branches that have just appeared are to be read ahead. */
-export const isWorthReading = (appeared: readonly SourceBranch[]): boolean =>
-  appeared.length > 0 && appeared.length <= MOST;
+/** Those of the branches that have just appeared which are to be read ahead: all or none. */
+export const worthReading = (appeared: readonly SourceBranch[]): readonly SourceBranch[] =>
+  appeared.length <= MOST ? appeared : [];
 
 export interface Appeared {
   /** The source's. */

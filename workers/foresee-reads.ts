@@ -11,6 +11,7 @@ import { type BranchView, logins as wantedOf } from "../services/sync/reconcile.
 import { type Intent, viewIn } from "./foresee-intent.ts";
 import type { Entry, KnownSource } from "./foresee-scope.ts";
 import { openSource, type Runtime } from "./runtime.ts";
+import { viewOfListed } from "./view.ts";
 import { attempt } from "./want.ts";
 
 type Production = Pick<PushBinding, "inherited" | "unread">;
@@ -66,10 +67,7 @@ export class Reads {
     const all = await this.#open(row)
       .branches()
       .catch((): SourceBranch[] => []);
-    const nameOf = (id: string | null): string | null => all.find((one) => one.id === id)?.name ?? null;
-    return all
-      .filter(({ id }) => !known.has(id))
-      .map((branch) => ({ ...branch, parentName: nameOf(branch.parentId) }));
+    return all.filter(({ id }) => !known.has(id)).map((branch) => viewOfListed(branch, all));
   }
 
   /** What the vendor itself has connected; null: nobody may ask, or there is nothing of the kind. */

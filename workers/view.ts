@@ -17,17 +17,7 @@ export function viewOf({ branch, parentName }: BranchInSource): BranchView {
 }
 
 /** One that was just listed, with its parent's name if that was too. */
-export function viewOfListed(seen: SourceBranch, listed: readonly SourceBranch[]): BranchView {
-  const { id, name, default: isDefault, protected: isProtected, expiresAt, createdAt, annotations } = seen;
-  const parentName = listed.find((one) => one.id === seen.parentId)?.name ?? null;
-  return {
-    id,
-    name,
-    default: isDefault,
-    protected: isProtected,
-    expiresAt,
-    createdAt,
-    parentName,
-    annotations,
-  };
-}
+export const viewOfListed = (seen: SourceBranch, listed: readonly SourceBranch[]): BranchView => ({
+  ...seen,
+  parentName: listed.find(({ id }) => id === seen.parentId)?.name ?? null,
+});

@@ -15,7 +15,7 @@ import { recordWatch, type SourceRow } from "../services/store/source.ts";
 import { primaryEndpoint, replicasOf } from "../services/sync/material.ts";
 import type { Moved, Source, SourceBranch } from "../services/sync/ports.ts";
 import { holdsDeletes, match } from "../services/sync/watch.ts";
-import { isWorthReading, readAhead } from "./ahead.ts";
+import { readAhead, worthReading } from "./ahead.ts";
 import { type Outcome, runWork, type Work } from "./run.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 
@@ -50,20 +50,20 @@ async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise
   }
 
   const listed = await source.branches();
-  const { matched } = match(known, listed);
+  const { matched, unmatched } = match(known, listed);
   const appeared = listed.filter(({ id }) => !matched.has(id));
-  const worth = isWorthReading(appeared);
+  const soon = worthReading(appeared);
   // Asked for after the list: a branch in it may have got, when it was made, what its parent had got just before, and
   // nothing is pushed of the one before the other has been read.
   const [moved, rules] = await answered([
     source.moved(row.cursor, listed),
-    worth ? rulesOf(runtime.database.db, row.id) : [],
+    soon.length > 0 ? rulesOf(runtime.database.db, row.id) : [],
   ]);
   const unlisted = unlistedAmong(moved, known, listed);
-  const { gone, missing, held } = await missingFrom(source, row, known, listed);
+  const { gone, missing, held } = await missingFrom(source, row, known, unmatched);
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
-  const ahead = readAhead(runtime, loaded, { rules, listed, appeared: worth ? appeared : [] }, work.signal);
+  const ahead = readAhead(runtime, loaded, { rules, listed, appeared: soon }, work.signal);
   const write = async (tx: Db): Promise<void> => {
     const seen = { cursor: moved.cursor, listed: true, held };
     const { revision } = work.lease;
@@ -114,9 +114,8 @@ async function missingFrom(
   source: Source,
   row: SourceRow,
   known: readonly BranchRow[],
-  listed: readonly SourceBranch[],
+  unmatched: readonly BranchRow[],
 ): Promise<{ gone: readonly BranchRow[]; missing: readonly BranchRow[]; held: boolean }> {
-  const { unmatched } = match(known, listed);
   const gone: BranchRow[] = [];
   // Those that somebody has confirmed count no more, and go also while others are held.
   const confirmed = unmatched.filter(({ id }) => row.confirmed.includes(id));

@@ -92,11 +92,10 @@ type Ended<T> = { readonly result: T } | { readonly thrown: unknown };
 
 /** Throws only if the connection cannot be used any more; what went wrong in an orderly way is answered. */
 async function transact<T>(client: PreparingClient, body: (tx: Db) => Promise<T>): Promise<Ended<T>> {
+  await client.query("begin");
   client.failedFirst = null;
-  // Not waited for: it goes with what is said first. Should it alone fail, what was said stands by itself (decision 124).
-  const begun = client.query("begin");
   try {
-    const [, result] = await answered([begun, body(client.db)]);
+    const result = await body(client.db);
     await client.query("commit");
     return { result };
   } catch (error) {
