@@ -1,118 +1,40 @@
 /** What anybody can send to a public listener: it costs the API neither its memory nor its answers to others. */
-import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { type ClientRequest, request } from "node:http";
 import { connect, type Socket } from "node:net";
-import pg from "pg";
-import { Pool } from "undici";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
-import { signDelivery } from "../../infra/sandbox/github.ts";
-import { type Sandbox, startSandbox } from "../../infra/sandbox/index.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
-import { branchline, endAll, openPlace, type Place, type Running } from "../support/process.ts";
-import { writeSandboxFile } from "../support/sandbox-file.ts";
+import { expectUnmoved, type Listener, openListener, REPOSITORY } from "../support/listener.ts";
+import { endAll } from "../support/process.ts";
 import { until } from "../support/until.ts";
 
 const MB = 1024 * 1024;
 /** GitHub's own largest delivery, and ours. */
 const LARGEST = 25 * MB;
-/** Beyond what it has at rest: 64 MB of large bodies that may be held at once, their copies, and the collector's pace. */
+const HEAP_MB = 256;
+/** Beyond what it has at rest: its heap, 64 MB of large bodies that may be held at once, and their copies. */
 const MORE_MB = 450;
-/** Those who ask for health wait no longer: most of them, and anybody, on a machine that may itself stand still for seconds. */
-const PROMPT_MS = 5_000;
-const LONGEST_MS = 20_000;
 
-let place: Place;
-let sandbox: Sandbox;
-let database: TestDatabase;
-let api: Running;
-let origin: string;
-let secret: string;
-let atRestMb: number;
+let listener: Listener;
 
 beforeAll(async () => {
-  place = openPlace();
-  [sandbox, database] = await Promise.all([startSandbox(), createDatabase({ migrated: true })]);
-  const env: Record<string, string> = {
-    ...place.env,
-    ...writeSandboxFile({ sandbox, folder: place.cwd }),
-    DATABASE_URL: database.url,
-    BRANCHLINE_MASTER_KEY: randomBytes(32).toString("base64"),
-    BRANCHLINE_ADMIN_TOKEN: randomBytes(24).toString("base64url"),
-    PORT: "0",
-  };
-  secret = sandbox.credentials.github.webhookSecret;
-  api = branchline(["serve", "--api"], { cwd: place.cwd, env });
-  origin = (await api.says(/"api":"(http:[^"]+)"/))[1] ?? "";
-  atRestMb = residentMb();
+  listener = await openListener({ heapMb: HEAP_MB });
 });
 
 afterAll(async () => {
-  await api.end();
+  await listener.close();
   endAll();
-  await sandbox.close();
-  await database.drop();
-  place.remove();
 });
 
-/** After whatever it was, somebody else is served as if nothing had been. */
 afterEach(async () => {
-  expectUnmoved([await healthMs()]);
-  expect((await send(delivery({ ref: "refs/heads/fine" }))).status).toBe(202);
+  await listener.servesOthers();
 });
-
-const residentMb = (): number =>
-  Number(execFileSync("ps", ["-o", "rss=", "-p", String(api.pid)], { encoding: "utf8" })) / 1024;
-
-async function healthMs(): Promise<number> {
-  const started = performance.now();
-  const response = await fetch(`${origin}/healthz`);
-  expect(await response.json()).toEqual({ status: "ok" });
-  return performance.now() - started;
-}
-
-const REPOSITORY = { id: 4711, full_name: "acme/shop", name: "shop", owner: { login: "acme" } };
-/** A text is signed as it is. */
-const delivery = (payload: object | string, event = "push") =>
-  signDelivery(secret, event, typeof payload === "string" ? payload : { repository: REPOSITORY, ...payload });
-
-const send = async ({ headers, body }: { headers: object; body: string | Uint8Array<ArrayBuffer> }) =>
-  await fetch(`${origin}/webhooks/github`, { method: "POST", headers: { ...headers }, body });
-
-/** Looks after the memory and after health while `work` goes on. */
-async function watched<T>(
-  work: Promise<T>,
-): Promise<{ answer: T; mostMb: number; health: readonly number[] }> {
-  let done = false;
-  let mostMb = 0;
-  const health: number[] = [];
-  const ended = work.finally(() => {
-    done = true;
-  });
-  ended.catch(() => undefined);
-  // Now and then: to look is work for this machine, too.
-  const look = async (): Promise<boolean> => {
-    mostMb = Math.max(mostMb, residentMb());
-    health.push(await healthMs().catch(() => Number.POSITIVE_INFINITY));
-    return done;
-  };
-  await until(look, { timeoutMs: Number.POSITIVE_INFINITY });
-  return { answer: await ended, mostMb, health };
-}
-
-function expectUnmoved(health: readonly number[]): void {
-  const sorted = health.toSorted((a, b) => a - b);
-  expect(sorted[Math.floor(sorted.length / 2)]).toBeLessThan(PROMPT_MS);
-  expect(sorted.at(-1)).toBeLessThan(LONGEST_MS);
-}
 
 /** A request whose body is written by hand. Resolves with the status, or null where the connection was cut. */
 function open(headers: Record<string, string | number>): {
   out: ClientRequest;
   status: Promise<number | null>;
 } {
-  const out = request(`${origin}/webhooks/github`, { method: "POST", headers, agent: false });
+  const out = request(`${listener.origin}/webhooks/github`, { method: "POST", headers, agent: false });
   const status = new Promise<number | null>((resolve) => {
     out.once("response", (response) => {
       response.resume();
@@ -124,7 +46,7 @@ function open(headers: Record<string, string | number>): {
   return { out, status };
 }
 
-const signed = (): Record<string, string> => ({ ...delivery({ ref: "refs/heads/x" }).headers });
+const signed = (): Record<string, string> => ({ ...listener.delivery({ ref: "refs/heads/x" }).headers });
 
 describe("bodies that are too large", () => {
   test("are refused by what they say of themselves, before they come", async () => {
@@ -149,11 +71,11 @@ describe("bodies that are too large", () => {
       out.destroy();
       return result;
     };
-    const { answer, mostMb, health } = await watched(Promise.all(Array.from({ length: 16 }, pour)));
+    const { answer, mostMb, health } = await listener.watched(Promise.all(Array.from({ length: 16 }, pour)));
     // 413 for one that outgrew its limit, 503 where there was no room left for one more; or cut while it still sent.
     for (const status of answer) expect([413, 503, null]).toContain(status);
     expect(answer.some((status) => status !== null)).toBe(true);
-    expect(mostMb).toBeLessThan(atRestMb + MORE_MB);
+    expect(mostMb).toBeLessThan(listener.atRestMb + MORE_MB);
     expectUnmoved(health);
   });
 });
@@ -165,14 +87,14 @@ describe("senders who take their time", () => {
       one.out.write("{");
       return one;
     });
-    const { answer, health } = await watched(Promise.all(opened.map((one) => one.status)));
+    const { answer, health } = await listener.watched(Promise.all(opened.map((one) => one.status)));
     expect(new Set(answer)).toEqual(new Set([408]));
     expectUnmoved(health);
     for (const { out } of opened) out.destroy();
   });
 
   test("thousands of connections that say nothing, or headers without an end, hold up nobody", async () => {
-    const { hostname, port } = new URL(origin);
+    const { hostname, port } = new URL(listener.origin);
     const sockets = await Promise.all(
       Array.from({ length: 3_000 }, async (_, n): Promise<Socket> => {
         const socket = connect(Number(port), hostname);
@@ -182,16 +104,16 @@ describe("senders who take their time", () => {
         return socket;
       }),
     );
-    expectUnmoved([await healthMs()]);
-    expect((await send(delivery({ ref: "refs/heads/between" }))).status).toBe(202);
-    expect(residentMb()).toBeLessThan(atRestMb + MORE_MB);
+    expectUnmoved([await listener.healthMs()]);
+    expect((await listener.send(listener.delivery({ ref: "refs/heads/between" }))).status).toBe(202);
+    expect(listener.residentMb()).toBeLessThan(listener.atRestMb + MORE_MB);
     for (const socket of sockets) socket.destroy();
   });
 });
 
 describe("floods of headers", () => {
   const raw = async (head: string): Promise<string> => {
-    const { hostname, port } = new URL(origin);
+    const { hostname, port } = new URL(listener.origin);
     const socket = connect(Number(port), hostname);
     let said = "";
     socket.setEncoding("utf8").on("data", (text: string) => {
@@ -227,10 +149,10 @@ describe("JSON that is meant to hurt, with a signature that holds", () => {
     "a number of a million digits": () => `{"ref":${"9".repeat(1_000_000)}}`,
   };
   test.each(Object.keys(bombs))("%s", async (name) => {
-    const bomb = delivery(bombs[name]?.() ?? "");
-    const { answer, mostMb, health } = await watched(send(bomb));
+    const bomb = listener.delivery(bombs[name]?.() ?? "");
+    const { answer, mostMb, health } = await listener.watched(listener.send(bomb));
     expect([202, 400]).toContain(answer.status);
-    expect(mostMb).toBeLessThan(atRestMb + MORE_MB);
+    expect(mostMb).toBeLessThan(listener.atRestMb + MORE_MB);
     expectUnmoved(health);
   });
 });
@@ -255,18 +177,18 @@ describe("nonsense with a signature that holds", () => {
     "a repository nobody configured": { ...full, repository: { ...REPOSITORY, full_name: "mallory/evil" } },
   };
   test.each(Object.keys(nonsense))("%s", async (name) => {
-    const { status } = await send(delivery(nonsense[name] ?? ""));
+    const { status } = await listener.send(listener.delivery(nonsense[name] ?? ""));
     expect([202, 400]).toContain(status);
   });
 
   test("bytes that are no text", async () => {
     const bytes = Uint8Array.from([0xff, 0xfe, 0x00, 0x80]);
-    const { headers } = signDelivery(secret, "push", "");
-    expect((await send({ headers, body: bytes })).status).toBe(401);
+    const { headers } = listener.delivery("");
+    expect((await listener.send({ headers, body: bytes })).status).toBe(401);
   });
 
   test("an event or an id that is none", async () => {
-    const { headers, body } = delivery(full);
+    const { headers, body } = listener.delivery(full);
     for (const [name, value] of [
       ["x-github-event", "Push!"],
       ["x-github-delivery", "x".repeat(500)],
@@ -274,7 +196,7 @@ describe("nonsense with a signature that holds", () => {
       ["content-type", "text/xml"],
       ["content-encoding", "gzip"],
     ] as const) {
-      const { status } = await send({ headers: { ...headers, [name]: value }, body });
+      const { status } = await listener.send({ headers: { ...headers, [name]: value }, body });
       expect(status === 202 ? name : status).toSatisfy(
         (given: number | string) =>
           given === "content-encoding" || (Number(given) >= 400 && Number(given) < 500),
@@ -282,46 +204,3 @@ describe("nonsense with a signature that holds", () => {
     }
   });
 });
-
-describe("a hundred thousand events for one branch", () => {
-  test("are all on disk, are one thing to do, and cost bounded memory", { timeout: 840_000 }, async () => {
-    const EVENTS = 100_000;
-    const before = await counted();
-    const pool = new Pool(origin, { connections: 32 });
-    let left = EVENTS;
-    let refused = 0;
-    const post = async (one: ReturnType<typeof delivery>): Promise<number> => {
-      const { statusCode, body } = await pool.request({ path: "/webhooks/github", method: "POST", ...one });
-      await body.dump();
-      return statusCode;
-    };
-    const sender = async (): Promise<void> => {
-      while (left-- > 0) {
-        const one = delivery({ ref: "refs/heads/busy" });
-        // A connection that lay idle while we stood still is closed under us: the same is sent again, as GitHub would.
-        if ((await post(one).catch(() => post(one))) !== 202) refused += 1;
-      }
-    };
-    const { mostMb, health } = await watched(Promise.all(Array.from({ length: 32 }, sender)));
-    await pool.close();
-    expect(refused).toBe(0);
-    expect((await counted()).events - before.events).toBe(EVENTS);
-    expect((await counted()).due).toBe(1);
-    expect(mostMb).toBeLessThan(atRestMb + MORE_MB);
-    expectUnmoved(health);
-  });
-});
-
-async function counted(): Promise<{ events: number; due: number }> {
-  const client = new pg.Client({ connectionString: database.url });
-  await client.connect();
-  try {
-    const { rows } = await client.query<{ events: number; due: number }>(
-      `select (select count(*)::int from branchline.event) as events,
-        (select count(*)::int from branchline.source where due_at is not null) as due`,
-    );
-    return rows[0] ?? { events: 0, due: 0 };
-  } finally {
-    await client.end();
-  }
-}
