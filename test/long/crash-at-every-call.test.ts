@@ -229,13 +229,16 @@ describe.each(Object.entries(SCENES))("a push to %s", (name, scene) => {
 
   // -------------------------------------------------------------- what is found
 
-  /** Done for good: nothing more to settle, nobody's lease on it, and no death held against it. */
+  /** Done for good: nothing more to settle, nobody's lease on it, no death held against it, nobody else accused. */
   async function repaired(branch: Branch, state: string): Promise<void> {
     await hand.drainUntil(`${branch.name} to be ${state}`, async () => {
       const { state: found, due } = await place(branch);
       return found === state && !due;
     });
     expect(await place(branch)).toMatchObject({ leased: false, deaths: 0 });
+    expect(await hand.rows("select kind, subject from branchline.event where kind like 'drift.%'")).toEqual(
+      [],
+    );
   }
 
   async function place(branch: Branch) {
