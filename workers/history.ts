@@ -3,18 +3,18 @@ import { answered, type Db } from "../services/store/db.ts";
 import { forgetCauses, type PlaceRow } from "../services/store/place.ts";
 import { type PushResult, recordPush } from "../services/store/push.ts";
 import type { Code, SyncError } from "../services/sync/errors.ts";
-import { nextFor, verdict } from "../services/sync/outcome.ts";
+import { nextFor, type Tried, verdict } from "../services/sync/outcome.ts";
 import type { BindingOutcome, PushOutcome } from "../services/sync/push.ts";
 import type { PushContext } from "./record.ts";
 
 /** What became of one binding, in the words of its states. */
-function resultOf(what: BindingOutcome, attempts: number): PushResult {
+function resultOf(what: BindingOutcome, before: Tried): PushResult {
   const nothing = { code: null, cause: null, next: null };
   if (what.kind === "done") return { outcome: what.removed ? "removed" : "synced", ...nothing };
   if (what.kind !== "failed") return { outcome: what.kind, ...nothing };
   const { error } = what;
   return {
-    outcome: verdict(error, attempts).state,
+    outcome: verdict(error, before).state,
     code: error.code,
     cause: error.message,
     next: nextFor(error),
@@ -43,7 +43,7 @@ export function historyOf(
   const error = failure?.error ?? errors[0] ?? null;
   const superseded = [...(outcome?.bindings.values() ?? [])].some(({ kind }) => kind === "superseded");
   const well = superseded ? "superseded" : applied.length > 0 ? "synced" : "unchanged";
-  const word = error !== null ? verdict(error, row.attempts).state : well;
+  const word = error !== null ? verdict(error, row).state : well;
   return {
     causes: causesOf(row, loaded),
     placeId: row.id,
@@ -59,7 +59,7 @@ export function historyOf(
     steps: trace.steps(),
     bindings: [...(outcome?.bindings.keys() ?? failure?.bindings ?? [])],
     results: Object.fromEntries(
-      [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row.attempts)]),
+      [...(outcome?.bindings ?? [])].map(([id, what]) => [id, resultOf(what, row)]),
     ),
   };
 }

@@ -188,7 +188,7 @@ async function recordBinding(
   const { binding, rule } = entry;
   if (what.kind === "failed") {
     const { error } = what;
-    const { state } = verdict(error, context.row.attempts);
+    const { state } = verdict(error, context.row);
     const reason = { code: error.code, cause: error.message, next: nextFor(error) };
     await setOutcome(tx, [binding.id], state, reason);
   } else if (what.kind === "drifted") {
@@ -243,7 +243,7 @@ function conclude({ row, runtime, work }: PushContext, outcome: PushOutcome, uns
     what.kind === "failed" ? [what.error] : what.kind === "superseded" ? [SUPERSEDED] : [],
   );
   const soonest = errors
-    .map((error) => ({ error, dueInMs: verdict(error, row.attempts).dueInMs }))
+    .map((error) => ({ error, dueInMs: verdict(error, row).dueInMs }))
     .sort((a, b) => a.dueInMs - b.dueInMs)[0];
   if (soonest !== undefined) return { kind: "failed", error: soonest.error };
   if (unsure) return { kind: "done", dueInMs: runtime.settings.settleMs };
@@ -258,7 +258,7 @@ export async function recordFailure(
   thrown: unknown,
 ): Promise<Outcome> {
   const error = asSyncError(thrown);
-  const { state } = verdict(error, context.row.attempts);
+  const { state } = verdict(error, context.row);
   const due = input.bindings.filter(
     (binding) =>
       binding.leaving !== "moved" && (binding.wanted > binding.applied || binding.leaving !== "no"),

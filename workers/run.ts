@@ -149,7 +149,7 @@ function failure(thrown: unknown): Outcome {
 function releaseOf(lease: Lease, outcome: Outcome): Release {
   if (outcome.kind === "done") return { dueInMs: outcome.dueInMs, attempts: 0, reason: null };
   const { error } = outcome;
-  const { dueInMs, attempts } = verdict(error, lease.attempts);
+  const { dueInMs, attempts } = verdict(error, lease);
   const reason = { code: error.code, cause: error.message, next: nextFor(error) };
   return { dueInMs, attempts, reason, deaths: lease.deaths >= MOST_DEATHS ? MOST_DEATHS - 1 : 0 };
 }

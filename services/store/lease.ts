@@ -14,6 +14,8 @@ export interface Lease {
   readonly epoch: number;
   readonly revision: number;
   readonly attempts: number;
+  /** Of the last run's error; null: it went well. */
+  readonly code: string | null;
   readonly deaths: number;
   /** Postgres's clock when the lease was taken: the only clock that times anything. */
   readonly now: Date;
@@ -63,6 +65,7 @@ async function take(
     epoch: string;
     revision: string;
     attempts: number;
+    code: string | null;
     deaths: number;
     now: string;
   }>(sql`
@@ -77,12 +80,12 @@ async function take(
       for no key update ${unlessTouched}
     ) free
     where t.id = free.id
-    returning t.id, t.epoch, t.revision, t.attempts, t.deaths, now() as now`);
+    returning t.id, t.epoch, t.revision, t.attempts, t.code, t.deaths, now() as now`);
   return new Map(
     rows.map((row) => {
-      const { id, attempts, deaths } = row;
+      const { id, attempts, code, deaths } = row;
       const [epoch, revision] = [Number(row.epoch), Number(row.revision)];
-      return [id, { kind, id, epoch, revision, attempts, deaths, now: new Date(row.now) }];
+      return [id, { kind, id, epoch, revision, attempts, code, deaths, now: new Date(row.now) }];
     }),
   );
 }

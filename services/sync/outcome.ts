@@ -1,4 +1,4 @@
-import type { Code, SyncError } from "./errors.ts";
+import { CODES, type Code, type SyncError } from "./errors.ts";
 
 /** What becomes of work that failed. `retry` counts as an attempt, `snooze` does not, `park` waits for a change. */
 export type Action = "retry" | "retry_soon" | "retry_few" | "snooze" | "park";
@@ -25,6 +25,8 @@ const ACTIONS: Readonly<Record<Code, Action>> = {
 };
 
 const FEW = 5;
+/** So often at least, where what went before was an outage: that says nothing about what is met after it. */
+const FEW_AFTER_OUTAGE = 3;
 const FIRST_MS = 1_000;
 const LONGEST_MS = 5 * 60_000;
 const SNOOZE_MS = 30_000;
@@ -37,11 +39,20 @@ export interface Verdict {
   readonly attempts: number;
 }
 
+/** How work went before this run. */
+export interface Tried {
+  /** Failed runs in a row. */
+  readonly attempts: number;
+  /** Of the last one's error; null: it went well. */
+  readonly code: string | null;
+}
+
 /**
- * When to try again after `attempts` failed runs in a row. `random` in [0, 1) spreads retries, so that a
+ * When to try again after the runs that went `before`. `random` in [0, 1) spreads retries, so that a
  * vendor that comes back is not met by everyone at once.
  */
-export function verdict(error: SyncError, attempts: number, random: () => number = Math.random): Verdict {
+export function verdict(error: SyncError, before: Tried, random: () => number = Math.random): Verdict {
+  const { attempts } = before;
   const tried = attempts + 1;
   const spread = (ms: number) => Math.round(ms * (0.5 + random() / 2));
   switch (ACTIONS[error.code]) {
@@ -64,14 +75,19 @@ export function verdict(error: SyncError, attempts: number, random: () => number
         dueInMs: Math.max(error.retryAfterMs ?? 0, spread(tried <= FEW ? 50 * tried : backoff(tried))),
         attempts: tried,
       };
-    case "retry_few":
-      return tried <= FEW
-        ? { state: "retrying", dueInMs: spread(backoff(tried)), attempts: tried }
-        : { state: "parked", dueInMs: spread(RECHECK_MS), attempts: tried };
+    case "retry_few": {
+      const counted = followsOutage(before) ? Math.min(tried, FEW + 1 - FEW_AFTER_OUTAGE) : tried;
+      return counted <= FEW
+        ? { state: "retrying", dueInMs: spread(backoff(counted)), attempts: counted }
+        : { state: "parked", dueInMs: spread(RECHECK_MS), attempts: counted };
+    }
     case "park":
       return { state: "parked", dueInMs: spread(RECHECK_MS), attempts: tried };
   }
 }
+
+const followsOutage = ({ code }: Tried): boolean =>
+  CODES.some((known) => known === code && ["retry", "retry_soon"].includes(ACTIONS[known]));
 
 const backoff = (tried: number): number => Math.min(FIRST_MS * 2 ** Math.min(tried - 1, 20), LONGEST_MS);
 

@@ -74,11 +74,7 @@ export async function recordOutcome(
       if (what.kind === "done") done.add(binding.id);
       if (what.kind === "superseded") superseded.push(binding);
       if (what.kind === "failed") {
-        state.setOutcome(
-          binding,
-          verdict(what.error, row.attempts, job.sim.random).state,
-          reasonOf(what.error),
-        );
+        state.setOutcome(binding, verdict(what.error, row, job.sim.random).state, reasonOf(what.error));
       } else if (what.kind === "done" && what.removed) {
         if (was.leaving !== "no" && binding.leaving) state.recordApplied(binding, was.wanted, "removed");
       } else if (what.kind === "done") {
@@ -117,7 +113,7 @@ function conclude(
     .flatMap((what) =>
       what.kind === "failed" ? [what.error] : what.kind === "superseded" ? [SUPERSEDED] : [],
     )
-    .map((error) => ({ error, dueInMs: verdict(error, row.attempts, sim.random).dueInMs }))
+    .map((error) => ({ error, dueInMs: verdict(error, row, sim.random).dueInMs }))
     .sort((a, b) => a.dueInMs - b.dueInMs);
   if (soonest !== undefined) return { error: soonest.error };
   if (unsure && !sim.switches.noSettle) return { dueInMs: SETTLE_MS };
@@ -132,7 +128,7 @@ export async function recordFailure(
   error: SyncError,
 ): Promise<Outcome> {
   const { state, random } = job.sim;
-  const { state: word } = verdict(error, row.attempts, random);
+  const { state: word } = verdict(error, row, random);
   await job.record(() => {
     for (const { id, wanted, applied, leaving } of input.bindings) {
       const binding = state.bindings.find((one) => one.id === whole(id));

@@ -23,6 +23,7 @@ export interface Lease {
   readonly epoch: number;
   readonly revision: number;
   readonly attempts: number;
+  readonly code: string | null;
   readonly takeover: boolean;
   readonly deaths: number;
   readonly now: number;
@@ -165,8 +166,8 @@ export class State {
     row.leaseUntil = leaseUntil;
     row.epoch += 1;
     row.deaths += Number(takeover);
-    const { epoch, revision, attempts, deaths } = row;
-    return { row, epoch, revision, attempts, takeover, deaths, now };
+    const { epoch, revision, attempts, code, deaths } = row;
+    return { row, epoch, revision, attempts, code, takeover, deaths, now };
   }
 
   releaseLease(

@@ -121,7 +121,7 @@ export class Worker {
       const outcome = deadly ? await this.#tooDeadly(job) : await perform(job).catch(failure);
       await this.process.pause(1);
       if ("error" in outcome) {
-        const { dueInMs, attempts } = verdict(outcome.error, lease.attempts, random);
+        const { dueInMs, attempts } = verdict(outcome.error, lease, random);
         const deaths = deadly ? MOST_DEATHS - 1 : 0;
         state.releaseLease(lease, { dueInMs, attempts, code: outcome.error.code, deaths }, fenced);
       } else {

@@ -34,7 +34,11 @@ function play(seed: number): { tries: number[]; doneAt: number[] } {
     const ended = begun + (isDown ? TIMEOUT_MS : CALL_MS);
     lanes[lanes.indexOf(free)] = ended;
     if (isDown) {
-      const { dueInMs, attempts } = verdict(new SyncError("unavailable", "down"), place.attempts, random);
+      const { dueInMs, attempts } = verdict(
+        new SyncError("unavailable", "down"),
+        { attempts: place.attempts, code: "unavailable" },
+        random,
+      );
       waiting.push({ dueAt: ended + dueInMs, attempts });
     } else doneAt.push(ended);
   }
@@ -70,7 +74,8 @@ describe("a vendor that is down for an hour", () => {
   test("nor would it be without that cap: not three in a hundred come in the same second", () => {
     const dueAt = Array.from({ length: PLACES }, (_, n) => {
       const random = randomOf(n);
-      return verdict(new SyncError("unavailable", "down"), 20, random).dueInMs;
+      return verdict(new SyncError("unavailable", "down"), { attempts: 20, code: "unavailable" }, random)
+        .dueInMs;
     });
     expect(most(dueAt, 1_000)).toBeLessThan((PLACES * 3) / 100);
     expect(Math.max(...dueAt) - Math.min(...dueAt)).toBeGreaterThan(2 * 60_000);

@@ -3,7 +3,7 @@ import { CODES, type Code, SyncError, type SyncErrorOptions } from "../../../../
 import { nextFor, verdict } from "../../../../services/sync/outcome.ts";
 
 const verdictOf = (code: Code, attempts: number, options: SyncErrorOptions = {}, random = () => 0.5) =>
-  verdict(new SyncError(code, "x", options), attempts, random);
+  verdict(new SyncError(code, "x", options), { attempts, code }, random);
 
 describe("verdict()", () => {
   test.each([
@@ -71,6 +71,34 @@ describe("verdict()", () => {
       expect(verdictOf(code, 4).state).toBe("retrying");
       expect(verdictOf(code, 5).state).toBe("parked");
     }
+  });
+
+  describe.each(["internal", "proof_failed"] as const)("%s after others", (code) => {
+    /** How often it is tried again until it is parked, after so many attempts that ended otherwise. */
+    const triesAfter = (before: string | null, attempts: number): number => {
+      let tried: { attempts: number; code: string | null } = { attempts, code: before };
+      for (let tries = 0; tries < 100; tries += 1) {
+        const { state, attempts: now } = verdict(new SyncError(code, "x"), tried, () => 0.5);
+        if (state === "parked") return tries;
+        tried = { attempts: now, code };
+      }
+      return Number.POSITIVE_INFINITY;
+    };
+
+    test.each(["unavailable", "conflict", "partial"])("of an outage (%s) is tried all the same", (before) => {
+      expect([0, 1, 2, 5, 1_000].map((attempts) => triesAfter(before, attempts))).toEqual([5, 4, 3, 3, 3]);
+    });
+
+    test.each(["rate_limited", "internal", "proof_failed", "forbidden"])(
+      "that were none (%s) counts on",
+      (before) => {
+        expect([0, 2, 5, 6].map((attempts) => triesAfter(before, attempts))).toEqual([5, 3, 0, 0]);
+      },
+    );
+
+    test("after nothing is tried as often as ever", () => {
+      expect(triesAfter(null, 0)).toBe(5);
+    });
   });
 
   test("parked work is looked at again now and then", () => {
