@@ -3,12 +3,21 @@ import { asSyncError, SyncError } from "../sync/errors.ts";
 import type { Applied, Change, Claim, Delete, ObservedName, Put } from "../sync/ports.ts";
 import { parseMark, sameMark } from "./mark.ts";
 import { done, failed, failsAll, foreignTo, notTried } from "./results.ts";
-import { batchOf, type VercelRow } from "./vercel-client.ts";
-import { itemError, nameOf, problemOf, vercelError } from "./vercel-errors.ts";
+import { batchOf, type VercelRemoval, type VercelRow } from "./vercel-client.ts";
+import { isAbout, itemError, problemOf, type VercelProblem, vercelError } from "./vercel-errors.ts";
 import { covers, foreignOf, moreOpen, type ResolvedTarget, versionOf } from "./vercel-rows.ts";
 import type { Sent, VercelShelf } from "./vercel-shelves.ts";
 
 type How = "create" | "update";
+
+/** What the answer to a batch says that was taken, at least in part. */
+interface Told {
+  readonly rows: readonly VercelRow[];
+  /** It cannot be read, or refuses something without saying what. */
+  readonly doubtful: boolean;
+  /** Of a name that was not written. */
+  refusalOf(name: string): SyncError;
+}
 
 export class VercelBatchWriter {
   readonly #shelf: VercelShelf;
@@ -16,7 +25,7 @@ export class VercelBatchWriter {
   readonly #claim: Claim;
   readonly #ids: WeakMap<ObservedName, string>;
   readonly #results = new Map<string, Applied>();
-  /** One more listing at most per push, and only where Vercel left something open. */
+  /** Made only where Vercel left something open, and no older than the last request that changed something. */
   #listing: Promise<readonly VercelRow[]> | null = null;
 
   /** `ids`: of the records that were observed, so that they need not be listed again. */
@@ -79,23 +88,35 @@ export class VercelBatchWriter {
         how === "create"
           ? await this.#shelf.create(this.#target, left, mark)
           : await this.#shelf.update(this.#target, left, mark, ids ?? new Map());
-      left = await this.#take(sent, left);
+      this.#listing = null;
+      left = await this.#take(sent, left, ids);
     }
   }
 
   /** Records what is known of a batch; answers the puts that were refused only for their company. */
-  async #take({ operation, response }: Sent, puts: readonly Put[]): Promise<readonly Put[]> {
+  async #take(
+    { operation, response }: Sent,
+    puts: readonly Put[],
+    ids: ReadonlyMap<string, string> | null,
+  ): Promise<readonly Put[]> {
     const context = { vendor: "vercel", operation };
     const answer = batchOf(response);
     const problem = problemOf(response);
     const refused = response.status < 500 && problem !== null ? [problem] : [];
+    const nameless: VercelProblem[] = [];
     for (const each of [...(answer?.failed ?? []), ...refused]) {
-      const put = puts.find(({ name }) => name === nameOf(each));
-      if (put !== undefined) this.#set(failed(put.name, itemError(each, put.name, response, context)));
+      const put = puts.find((one) => isAbout(each, one.name, ids?.get(one.name) ?? this.#idOf(one)));
+      if (put === undefined) nameless.push(each);
+      else this.#set(failed(put.name, itemError(each, put.name, response, context)));
     }
     const open = puts.filter(({ name }) => !this.#results.has(name));
     if (response.status >= 200 && response.status < 300) {
-      await this.#landed(open, [...(answer?.created ?? []), ...(answer?.updated ?? [])]);
+      const [refusal] = nameless;
+      await this.#landed(open, {
+        rows: [...(answer?.created ?? []), ...(answer?.updated ?? [])],
+        doubtful: answer === null || refusal !== undefined,
+        refusalOf: (name) => (refusal ? itemError(refusal, name, response, context) : untold(name)),
+      });
       return [];
     }
     if (open.length < puts.length) return open;
@@ -104,15 +125,26 @@ export class VercelBatchWriter {
     return [];
   }
 
-  /** Puts that Vercel says it took. An answer that leaves one out is completed by a listing. */
-  async #landed(puts: readonly Put[], rows: readonly VercelRow[]): Promise<void> {
-    for (const { name } of puts) {
-      const row = rows.find(({ key }) => key === name) ?? (await this.#find(name).catch(() => undefined));
+  /** Puts of a batch that Vercel took, as a whole or in part. An answer that leaves one out is completed by a listing. */
+  async #landed(puts: readonly Put[], { rows, doubtful, refusalOf }: Told): Promise<void> {
+    for (const put of puts) {
+      const { name } = put;
+      const told = rows.find(({ key }) => key === name);
+      const row = told ?? (await this.#find(name).catch(() => undefined));
       const version = row === undefined ? null : versionOf(row);
-      if (version === null) this.#set({ ...done(name, null), unsettled: true });
+      const there =
+        told !== undefined || (row === undefined ? !doubtful : this.#isWritten(row, put, doubtful));
+      if (!there) this.#set({ ...failed(name, refusalOf(name)), unsettled: true });
+      else if (version === null) this.#set({ ...done(name, null), unsettled: true });
       else if (!moreOpen(row?.type, this.#target.type)) this.#set(done(name, version));
       else this.#set({ ...failed(name, keptOpen(name, this.#target.type)), version });
     }
+  }
+
+  /** That a record is listed says nothing of what was to be written over it, unless it has moved on since it was seen. */
+  #isWritten(row: VercelRow, { observed }: Put, doubtful: boolean): boolean {
+    if (observed !== null) return versionOf(row) !== observed.version;
+    return !doubtful || sameMark(parseMark(row.comment), this.#claim.mark);
   }
 
   /**
@@ -139,12 +171,21 @@ export class VercelBatchWriter {
     if (deletes.length === 0) return;
     try {
       const ids = await this.#idsOf(deletes);
-      if (ids.size > 0) await this.#shelf.remove([...ids.values()]);
-      this.#each(deletes, ({ name }) => done(name, null));
+      const removal = await this.#shelf.remove([...ids.values()]);
+      this.#listing = null;
+      for (const { name } of deletes) this.#set(await this.#removed(name, ids.get(name), removal));
     } catch (thrown) {
       const error = asSyncError(thrown);
       this.#each(deletes, ({ name }) => failed(name, error));
     }
+  }
+
+  /** What Vercel does not confirm is gone if it is not listed any more; it may have been gone before. */
+  async #removed(name: string, id: string | undefined, removal: VercelRemoval): Promise<Applied> {
+    if (id === undefined || removal.ids.includes(id)) return done(name, null);
+    const rows = await this.#list().catch(() => null);
+    if (rows?.every((row) => row.id !== id) === true) return done(name, null);
+    return { ...failed(name, removal.refusalOf(name, id) ?? untold(name)), unsettled: true };
   }
 
   // -------------------------------------------------------------- helpers
@@ -153,7 +194,7 @@ export class VercelBatchWriter {
   async #idsOf(changes: readonly Change[]): Promise<ReadonlyMap<string, string>> {
     const ids = new Map<string, string>();
     for (const { name, observed } of changes) {
-      const known = observed === null ? undefined : this.#ids.get(observed);
+      const known = this.#idOf({ observed });
       const row = known === undefined ? await this.#find(name) : undefined;
       const id = known ?? (row !== undefined && foreignOf(row, this.#target) === null ? row.id : undefined);
       if (id) ids.set(name, id);
@@ -161,9 +202,17 @@ export class VercelBatchWriter {
     return ids;
   }
 
+  #idOf({ observed }: Pick<Change, "observed">): string | undefined {
+    return observed === null ? undefined : this.#ids.get(observed);
+  }
+
   async #find(name: string): Promise<VercelRow | undefined> {
+    return (await this.#list()).find((row) => row.key === name && covers(row, this.#target));
+  }
+
+  async #list(): Promise<readonly VercelRow[]> {
     this.#listing ??= this.#shelf.list().then(({ rows }) => rows);
-    return (await this.#listing).find((row) => row.key === name && covers(row, this.#target));
+    return await this.#listing;
   }
 
   #each<T extends Change>(changes: readonly T[], result: (change: T) => Applied): void {

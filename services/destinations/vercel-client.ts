@@ -7,7 +7,7 @@ import { type CallContext, decodeJson } from "../http.ts";
 import { SyncError } from "../sync/errors.ts";
 import type { Io, OutgoingResponse } from "../sync/ports.ts";
 import type { Secret } from "../sync/secret.ts";
-import { vercelError, vercelProblem } from "./vercel-errors.ts";
+import { isAbout, itemError, vercelError, vercelProblem } from "./vercel-errors.ts";
 
 const row = z.object({
   id: z.string().nullish(),
@@ -41,6 +41,12 @@ const envList = z.union([
 ]);
 const sharedList = z.object({ data: z.array(row), pagination });
 
+/** What was refused of a batch. An item that cannot be read is a refusal all the same, of nobody knows what. */
+const failed = z
+  .array(z.object({ error: vercelProblem }).catch({ error: vercelProblem.parse({}) }))
+  .nullish()
+  .transform((items) => (items ?? []).map(({ error }) => error));
+
 /** A batch, whether it went well, in part, or not at all. Items that are in neither list are unknown. */
 const batch = z.object({
   created: z
@@ -51,12 +57,26 @@ const batch = z.object({
     .array(row)
     .nullish()
     .transform((rows) => rows ?? []),
-  failed: z
-    .array(z.object({ error: vercelProblem }))
-    .nullish()
-    .transform((items) => (items ?? []).map(({ error }) => error)),
+  failed,
 });
 export type VercelBatch = z.output<typeof batch>;
+
+/** A project's variables answer with how many and which, a team's with which. */
+const removal = z
+  .object({
+    deleted: z.union([z.array(z.string()), z.number()]).nullish(),
+    ids: z.array(z.string()).nullish(),
+    failed,
+  })
+  .transform(({ deleted, ids, failed }) => ({ ids: ids ?? (Array.isArray(deleted) ? deleted : []), failed }));
+
+/** What became of records that were to go. */
+export interface VercelRemoval {
+  /** Of those that are gone for sure. */
+  readonly ids: readonly string[];
+  /** Why a record stays, if Vercel says so. */
+  refusalOf(name: string, id: string): SyncError | null;
+}
 
 const project = z.object({
   id: z.string(),
@@ -132,8 +152,10 @@ export class VercelClient {
     return this.#call("POST /v10/projects/{id}/env", "POST", this.#path("v10", "/env"), query, drafts);
   }
 
-  async deleteEnvs(ids: readonly string[]): Promise<void> {
-    await this.#ok("DELETE /v1/projects/{id}/env", "DELETE", this.#path("v1", "/env"), {}, { ids });
+  async deleteEnvs(ids: readonly string[]): Promise<VercelRemoval> {
+    const operation = "DELETE /v1/projects/{id}/env";
+    const response = await this.#ok(operation, "DELETE", this.#path("v1", "/env"), {}, { ids });
+    return removalOf(response, { vendor: "vercel", operation });
   }
 
   async project(): Promise<VercelProject> {
@@ -191,8 +213,10 @@ export class VercelClient {
     return this.#call("PATCH /v1/env", "PATCH", "/v1/env", {}, body);
   }
 
-  async deleteSharedEnvs(ids: readonly string[]): Promise<void> {
-    await this.#ok("DELETE /v1/env", "DELETE", "/v1/env", {}, { ids });
+  async deleteSharedEnvs(ids: readonly string[]): Promise<VercelRemoval> {
+    const operation = "DELETE /v1/env";
+    const response = await this.#ok(operation, "DELETE", "/v1/env", {}, { ids });
+    return removalOf(response, { vendor: "vercel", operation });
   }
 
   // -------------------------------------------------------------- the call itself
@@ -264,9 +288,23 @@ export class VercelClient {
 }
 
 /** What a batch's answer says, whatever its status; null if it says nothing that can be read. */
-export function batchOf(response: OutgoingResponse): VercelBatch | null {
+export const batchOf = (response: OutgoingResponse): VercelBatch | null => read(response, batch);
+
+/** An answer that cannot be read confirms nothing. */
+function removalOf(response: OutgoingResponse, context: CallContext): VercelRemoval {
+  const { ids, failed } = read(response, removal) ?? { ids: [], failed: [] };
+  return {
+    ids,
+    refusalOf: (name, id) => {
+      const problem = failed.find((each) => isAbout(each, name, id));
+      return problem === undefined ? null : itemError(problem, name, response, context);
+    },
+  };
+}
+
+function read<T>({ body }: OutgoingResponse, schema: z.ZodType<T>): T | null {
   try {
-    return batch.parse(JSON.parse(response.body));
+    return schema.parse(JSON.parse(body));
   } catch {
     return null; // the status has to do
   }

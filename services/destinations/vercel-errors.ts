@@ -8,14 +8,18 @@ import { type CallContext, errorFromStatus } from "../http.ts";
 import { type Code, SyncError } from "../sync/errors.ts";
 import type { OutgoingResponse } from "../sync/ports.ts";
 
+/** Of another type than is documented counts as not said: a refusal stays one, however it is spelled. */
+const text = z.union([z.string(), z.number().transform(String)]).catch("");
+
 /** The `error` object of a body, or of an item of `failed[]`. */
 export const vercelProblem = z.object({
-  code: z.string().default(""),
-  message: z.string().default(""),
-  key: z.string().nullish(),
-  envVarKey: z.string().nullish(),
-  invalidToken: z.boolean().nullish(),
-  missingToken: z.boolean().nullish(),
+  code: text,
+  message: text,
+  key: text,
+  envVarKey: text,
+  envVarId: text,
+  invalidToken: z.boolean().catch(false),
+  missingToken: z.boolean().catch(false),
 });
 export type VercelProblem = z.output<typeof vercelProblem>;
 
@@ -31,9 +35,13 @@ export function problemOf(response: OutgoingResponse): VercelProblem | null {
   }
 }
 
-/** The name that a problem is about, if it says. */
-export function nameOf({ key, envVarKey }: VercelProblem): string | undefined {
-  return envVarKey ?? key ?? undefined;
+/** Whether a problem says that it is about this name, or about the record of this id. */
+export function isAbout(
+  { key, envVarKey, envVarId }: VercelProblem,
+  name: string,
+  id: string | undefined,
+): boolean {
+  return (envVarKey || key) === name || (id !== undefined && envVarId === id);
 }
 
 /** The error of an answer that is no success. Nothing of the body is repeated. */

@@ -1,7 +1,7 @@
 /** The two shelves on which Vercel keeps variables: a project's own, and those that a team shares. */
 import type { Mark, OutgoingResponse, Put } from "../sync/ports.ts";
 import { formatMark } from "./mark.ts";
-import type { VercelClient, VercelRow } from "./vercel-client.ts";
+import type { VercelClient, VercelRemoval, VercelRow } from "./vercel-client.ts";
 import { draftOf, type ResolvedTarget } from "./vercel-rows.ts";
 
 /** One batch that was sent, before anybody looked at what became of it. */
@@ -26,7 +26,7 @@ export interface VercelShelf {
     mark: Mark,
     ids: ReadonlyMap<string, string>,
   ): Promise<Sent>;
-  remove(ids: readonly string[]): Promise<void>;
+  remove(ids: readonly string[]): Promise<VercelRemoval>;
 }
 
 export function projectShelf(client: VercelClient): VercelShelf {
@@ -71,7 +71,13 @@ export function sharedShelf(client: VercelClient, projectId: () => Promise<strin
 async function inParts(
   ids: readonly string[],
   size: number,
-  run: (part: readonly string[]) => Promise<void>,
-): Promise<void> {
-  for (let at = 0; at < ids.length; at += size) await run(ids.slice(at, at + size));
+  run: (part: readonly string[]) => Promise<VercelRemoval>,
+): Promise<VercelRemoval> {
+  const all: VercelRemoval[] = [];
+  for (let at = 0; at < ids.length; at += size) all.push(await run(ids.slice(at, at + size)));
+  return {
+    ids: all.flatMap((part) => part.ids),
+    refusalOf: (name, id) =>
+      all.map((part) => part.refusalOf(name, id)).find((error) => error !== null) ?? null,
+  };
 }

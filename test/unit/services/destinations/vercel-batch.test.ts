@@ -26,8 +26,8 @@ const row = (key: string, more: Record<string, unknown> = {}) => ({
   ...more,
 });
 
-/** Puts A and B as creates; every request is answered by the next of `answers`. */
-async function put(...answers: readonly Answer[]) {
+/** Every request is answered by the next of `answers`. */
+function open(target: object, answers: readonly Answer[]) {
   const requests: OutgoingRequest[] = [];
   const io: Io = {
     signal: new AbortController().signal,
@@ -38,11 +38,16 @@ async function put(...answers: readonly Answer[]) {
       return { status, headers: {}, body: text, requestId: "req", date: undefined };
     },
   };
-  const block = vercel.block.parse({ project: "shop", token: "env:TOKEN" });
+  const block = vercel.block.parse({ project: "prj_shop", token: "env:TOKEN", team: "team_a" });
   const destination = vercel.open(block, () => new Secret("token"), io);
-  const target = vercel.parseTarget(block, { environment: "preview" });
+  return { destination, where: vercel.parseTarget(block, target), requests };
+}
+
+/** Puts A and B as creates. */
+async function put(...answers: readonly Answer[]) {
+  const { destination, where, requests } = open({ environment: "preview" }, answers);
   const claim = { intent: "i", token: "t", mark: MARK, observation: NOTHING };
-  const results = await destination.apply(target, puts({ A: "value-a", B: "value-b" }, NOTHING), claim);
+  const results = await destination.apply(where, puts({ A: "value-a", B: "value-b" }, NOTHING), claim);
   const keys = requests.map(({ body }) =>
     body === undefined
       ? "list"
@@ -50,6 +55,32 @@ async function put(...answers: readonly Answer[]) {
   );
   return { results, keys };
 }
+
+/** Changes A and B, which are there; `left`: what the next listing shows, null: nothing can be listed. */
+async function change(
+  op: "put" | "delete",
+  target: { readonly shared?: boolean },
+  answer: Answer,
+  left: readonly object[] | null,
+) {
+  const listed = (rows: readonly object[]): Answer => [200, { envs: rows, data: rows }];
+  const { destination, where, requests } = open({ environment: "preview", ...target }, [
+    listed([row("A"), row("B")]),
+    answer,
+    left === null ? [500, ""] : listed(left),
+  ]);
+  const [seen] = await destination.observe([where], { contents: false });
+  if (seen === undefined) throw new Error("nothing was observed");
+  const claim = { intent: "i", token: "t", mark: MARK, observation: seen };
+  const changes =
+    op === "put"
+      ? puts({ A: "value-a", B: "value-b" }, seen)
+      : seen.names.map((observed) => ({ op: "delete" as const, name: observed.name, observed }));
+  return { results: await destination.apply(where, changes, claim), requests };
+}
+
+const update = async (answer: Answer, { then }: { then: readonly object[] | null }) =>
+  await change("put", {}, answer, then);
 
 describe("a batch", () => {
   test("that answers without `created` is completed by one listing", async () => {
@@ -125,10 +156,109 @@ describe("a batch", () => {
     ]);
   });
 
+  describe("that took one and refused the other without a word that we know", () => {
+    const refusal = { code: "SOMETHING", message: "not today" };
+    const BEFORE = "branchline:inst-1/web-preview/br-1";
+
+    test.each([
+      ["names nobody", refusal],
+      ["is nothing that can be read", { code: null, message: 7 }],
+      ["is no object", "no"],
+    ])("a refusal that %s is the one's that is as it was", async (_, error) => {
+      const { results } = await update(
+        [201, { created: [row("A", { updatedAt: 2000 })], failed: [{ error }] }],
+        {
+          then: [row("A", { updatedAt: 2000 }), row("B")],
+        },
+      );
+      expect(results.map(({ version }) => version)).toEqual(["2000", null]);
+      expect(codes(results)).toEqual({ A: null, B: "internal" });
+      expect(results[1]?.unsettled).toBe(true);
+    });
+
+    test("and nobody's that has moved on", async () => {
+      const { results } = await update([201, { failed: [{ error: refusal }] }], {
+        then: [row("A", { updatedAt: 2000 }), row("B", { updatedAt: 3000 })],
+      });
+      expect(results.map(({ version, error }) => [version, error])).toEqual([
+        ["2000", null],
+        ["3000", null],
+      ]);
+    });
+
+    test("or that is left out, and is as it was", async () => {
+      const { results } = await update([201, { created: [row("A", { updatedAt: 2000 })], failed: [] }], {
+        then: [row("A", { updatedAt: 2000 }), row("B")],
+      });
+      expect(codes(results)).toEqual({ A: null, B: "internal" });
+    });
+
+    test("what names the other by its id is about that one", async () => {
+      const failed = [{ error: { code: "KEY_RESERVED", message: "", envVarId: "id-B" } }];
+      const { results } = await update([201, { created: [row("A", { updatedAt: 2000 })], failed }], {
+        then: [],
+      });
+      expect(codes(results)).toEqual({ A: null, B: "invalid_secret" });
+    });
+
+    test("a new name counts only if the record bears our mark", async () => {
+      const failed = [{ error: refusal }];
+      const there = [row("A", { comment: BEFORE }), row("B", { comment: "somebody's" })];
+      const { results } = await put([201, { failed }], [200, { envs: there }]);
+      expect(codes(results)).toEqual({ A: null, B: "internal" });
+    });
+
+    test("an answer that cannot be read says as little", async () => {
+      const { results } = await update([201, "<html>"], { then: [row("A", { updatedAt: 2000 }), row("B")] });
+      expect(codes(results)).toEqual({ A: null, B: "internal" });
+    });
+
+    test("and where nothing can be listed either, nothing is told to be there", async () => {
+      const { results } = await update([201, "<html>"], { then: null });
+      expect(results.map(({ unsettled, error }) => [unsettled, error?.code])).toEqual([
+        [true, "internal"],
+        [true, "internal"],
+      ]);
+    });
+  });
+
   test("never lets Vercel's words or a value into its errors", async () => {
     const error = { code: "WHATEVER", message: "canary value-a", key: "A", value: "canary" };
     const { results } = await put([201, { created: [row("B")], failed: [{ error }] }]);
     expect(results[0]?.error?.code).toBe("internal");
     expect(JSON.stringify(results) + String(results[0]?.error?.stack)).not.toMatch(/canary|value-a/);
+  });
+});
+
+describe.each([
+  ["of the project", {}, (ids: readonly string[]) => ({ deleted: ids.length, ids })],
+  ["that the team shares", { shared: true }, (ids: readonly string[]) => ({ deleted: ids, failed: [] })],
+])("a removal of variables %s", (_, more, answered) => {
+  const remove = async (answer: unknown, left: readonly object[] | null) =>
+    (await change("delete", more, [200, answer], left)).results;
+
+  test("is done where Vercel says which are gone", async () => {
+    expect(codes(await remove(answered(["id-A", "id-B"]), null))).toEqual({ A: null, B: null });
+  });
+
+  test("is not done for one that is left out and still there", async () => {
+    const results = await remove(answered(["id-A"]), [row("B")]);
+    expect(codes(results)).toEqual({ A: null, B: "internal" });
+    expect(results[1]?.unsettled).toBe(true);
+  });
+
+  test("is done for one that is left out, as it was gone before", async () => {
+    expect(codes(await remove(answered(["id-A"]), []))).toEqual({ A: null, B: null });
+  });
+
+  test("is not done for one that is refused", async () => {
+    const failed = [{ error: { code: "CHALLENGE_REQUIRED", message: "", envVarId: "id-B" } }];
+    const results = await remove({ ...answered(["id-A"]), failed }, [row("B")]);
+    expect(codes(results)).toEqual({ A: null, B: "forbidden" });
+  });
+
+  test("of which nothing can be read or listed is told of nobody", async () => {
+    expect(codes(await remove("<html>", null))).toEqual({ A: "internal", B: "internal" });
+    expect(codes(await remove("<html>", [row("A")]))).toEqual({ A: "internal", B: null });
   });
 });
