@@ -1,5 +1,6 @@
 /** The calls for one place at GitHub: the secrets or the variables of a repository, environment or organization. */
 import { z } from "zod";
+import { SyncError } from "../sync/errors.ts";
 import type { OutgoingResponse, Put } from "../sync/ports.ts";
 import type { GitHubCall, GitHubClient } from "./github-client.ts";
 import { githubError } from "./github-errors.ts";
@@ -103,11 +104,21 @@ export class GitHubShelf {
     return await this.#client.json(this.#call("GET", "/{name}", name), item);
   }
 
-  /** Ids of the repositories that see an organization's secret of visibility "selected". */
+  /**
+   * Ids of the repositories that see an organization's secret of visibility "selected": all of them, since the next
+   * write takes it from those that it does not name. Throws `unavailable` if GitHub shows fewer than there are.
+   */
   async selected(name: string): Promise<readonly number[]> {
     const call = this.#call("GET", "/{name}", name);
     const list = { ...call, path: `${call.path}/repositories`, operation: `${call.operation}/repositories` };
-    return (await this.#client.pages(list, 100, repositoryPage)).items.map(({ id }) => id);
+    const { items, complete } = await this.#client.pages(list, 100, repositoryPage);
+    if (complete) return items.map(({ id }) => id);
+    throw new SyncError("unavailable", `github shows only some of the repositories that see ${name}`, {
+      vendor: "github",
+      operation: list.operation,
+      names: [name],
+      next: "Nothing: it is not written before all of them are known, and tried again.",
+    });
   }
 
   /** The id of a repository by name, with or without its owner. */
