@@ -63,11 +63,11 @@ async function change(
   answer: Answer,
   left: readonly object[] | null,
 ) {
-  const listed = (rows: readonly object[]): Answer => [200, { envs: rows, data: rows }];
+  const list = (rows: readonly object[]): Answer => [200, { envs: rows, data: rows }];
   const { destination, where, requests } = open({ environment: "preview", ...target }, [
-    listed([row("A"), row("B")]),
+    list([row("A"), row("B")]),
     answer,
-    left === null ? [500, ""] : listed(left),
+    left === null ? [500, ""] : list(left),
   ]);
   const [seen] = await destination.observe([where], { contents: false });
   if (seen === undefined) throw new Error("nothing was observed");
@@ -79,8 +79,8 @@ async function change(
   return { results: await destination.apply(where, changes, claim), requests };
 }
 
-const update = async (answer: Answer, { then }: { then: readonly object[] | null }) =>
-  await change("put", {}, answer, then);
+const update = async (answer: Answer, { listed }: { listed: readonly object[] | null }) =>
+  await change("put", {}, answer, listed);
 
 describe("a batch", () => {
   test("that answers without `created` is completed by one listing", async () => {
@@ -168,7 +168,7 @@ describe("a batch", () => {
       const { results } = await update(
         [201, { created: [row("A", { updatedAt: 2000 })], failed: [{ error }] }],
         {
-          then: [row("A", { updatedAt: 2000 }), row("B")],
+          listed: [row("A", { updatedAt: 2000 }), row("B")],
         },
       );
       expect(results.map(({ version }) => version)).toEqual(["2000", null]);
@@ -178,7 +178,7 @@ describe("a batch", () => {
 
     test("and nobody's that has moved on", async () => {
       const { results } = await update([201, { failed: [{ error: refusal }] }], {
-        then: [row("A", { updatedAt: 2000 }), row("B", { updatedAt: 3000 })],
+        listed: [row("A", { updatedAt: 2000 }), row("B", { updatedAt: 3000 })],
       });
       expect(results.map(({ version, error }) => [version, error])).toEqual([
         ["2000", null],
@@ -188,7 +188,7 @@ describe("a batch", () => {
 
     test("or that is left out, and is as it was", async () => {
       const { results } = await update([201, { created: [row("A", { updatedAt: 2000 })], failed: [] }], {
-        then: [row("A", { updatedAt: 2000 }), row("B")],
+        listed: [row("A", { updatedAt: 2000 }), row("B")],
       });
       expect(codes(results)).toEqual({ A: null, B: "internal" });
     });
@@ -196,7 +196,7 @@ describe("a batch", () => {
     test("what names the other by its id is about that one", async () => {
       const failed = [{ error: { code: "KEY_RESERVED", message: "", envVarId: "id-B" } }];
       const { results } = await update([201, { created: [row("A", { updatedAt: 2000 })], failed }], {
-        then: [],
+        listed: [],
       });
       expect(codes(results)).toEqual({ A: null, B: "invalid_secret" });
     });
@@ -209,12 +209,14 @@ describe("a batch", () => {
     });
 
     test("an answer that cannot be read says as little", async () => {
-      const { results } = await update([201, "<html>"], { then: [row("A", { updatedAt: 2000 }), row("B")] });
+      const { results } = await update([201, "<html>"], {
+        listed: [row("A", { updatedAt: 2000 }), row("B")],
+      });
       expect(codes(results)).toEqual({ A: null, B: "internal" });
     });
 
     test("and where nothing can be listed either, nothing is told to be there", async () => {
-      const { results } = await update([201, "<html>"], { then: null });
+      const { results } = await update([201, "<html>"], { listed: null });
       expect(results.map(({ unsettled, error }) => [unsettled, error?.code])).toEqual([
         [true, "internal"],
         [true, "internal"],
