@@ -82,7 +82,8 @@ export function verdict(error: SyncError, before: Tried, random: () => number = 
         : { state: "parked", dueInMs: spread(RECHECK_MS), attempts: counted };
     }
     case "park":
-      return { state: "parked", dueInMs: spread(RECHECK_MS), attempts: tried };
+      // However often it was looked at again: of what else is to be done here it says nothing.
+      return { state: "parked", dueInMs: spread(RECHECK_MS), attempts: 1 };
   }
 }
 

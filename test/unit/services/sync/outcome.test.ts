@@ -101,6 +101,14 @@ describe("verdict()", () => {
     });
   });
 
+  test("what is parked is one failed run, however often it is looked at again: beside it others are tried as ever", () => {
+    const parked = verdictOf("not_owned", 50);
+    expect(parked.attempts).toBe(1);
+    const beside = { attempts: parked.attempts, code: "not_owned" };
+    expect(verdict(new SyncError("conflict", "x"), beside, () => 0.999_999).dueInMs).toBeLessThanOrEqual(100);
+    expect(verdict(new SyncError("internal", "x"), beside).state).toBe("retrying");
+  });
+
   test("parked work is looked at again now and then", () => {
     expect(verdictOf("forbidden", 50, {}, () => 0.999_999).dueInMs).toBe(600_000);
   });
