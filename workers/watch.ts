@@ -59,7 +59,7 @@ async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise
     source.moved(row.cursor, listed),
     soon.length > 0 ? rulesOf(runtime.database.db, row.id) : [],
   ]);
-  const unlisted = unlistedAmong(moved, known, listed);
+  const unlisted = await hasUnlisted(source, moved, known, listed);
   const { gone, missing, held } = await missingFrom(source, row, known, unmatched);
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
@@ -99,15 +99,20 @@ async function bury(tx: Db, missing: readonly BranchRow[], gone: readonly Branch
   for (const branch of gone) await buryBranch(tx, branch);
 }
 
-/** Whether something has moved that came after the list. */
-const unlistedAmong = (
+/**
+ * Whether something has moved that came after the list. What Neon does not show either, asked for by itself, is no branch
+ * any more, or never became one: its operations may stay unfinished for long, and the list is not read anew for them.
+ */
+async function hasUnlisted(
+  source: Source,
   { branchIds }: Moved,
   known: readonly BranchRow[],
   listed: readonly SourceBranch[],
-): boolean => {
+): Promise<boolean> {
   const ids = new Set([...known.map((row) => row.neonId), ...listed.map((seen) => seen.id)]);
-  return [...branchIds].some((id) => !ids.has(id));
-};
+  for (const id of branchIds) if (!ids.has(id) && (await source.branch(id)) !== null) return true;
+  return false;
+}
 
 /** Those that two complete lists lack, and that Neon says do not exist when asked for one by one. */
 async function missingFrom(
@@ -143,12 +148,14 @@ async function takeIn(tx: Db, row: SourceRow, { matched, appeared, listed, moved
     outcome: "processed" as const,
   }));
   await answered([insertBranches(tx, row.id, appeared.map(factsOf)), recordEvents(tx, appearances)]);
+  // Nobody can say what moved since the last look: then anything may have. Before the first look nothing was known.
+  const unsaid = moved.everything && row.cursor !== null;
   for (const seen of listed) {
     const facts = factsOf(seen);
     const before = matched.get(seen.id);
     if (before !== undefined) {
       const changed = before.facts !== facts.facts;
-      const dirty = moved.branchIds.has(seen.id) || moved.branchIds.has(before.neonId);
+      const dirty = unsaid || moved.branchIds.has(seen.id) || moved.branchIds.has(before.neonId);
       if (changed || dirty || before.missed > 0) await updateBranch(tx, before.id, facts, changed || dirty);
     }
   }
