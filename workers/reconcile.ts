@@ -72,7 +72,7 @@ async function bring(runtime: Runtime, known: BranchLoaded, work: Work): Promise
   const { noticed } = row;
   let raised = false;
   const write = async (tx: Db): Promise<void> => {
-    const rulesMeant = meant.map(({ rule }) => rule.id);
+    const rulesMeant = meant.map(({ rule }) => rule);
     const [recorded, bindings] = await answered([
       recordAll(runtime, tx, row, reading, wanted),
       ensureBindings(tx, row.id, rulesMeant, bound),
@@ -80,7 +80,7 @@ async function bring(runtime: Runtime, known: BranchLoaded, work: Work): Promise
       settleEvents(tx, { branchId: row.id }, upTo),
     ]);
     raised = await want(runtime, tx, { view, bindings, entries: meant, reading, known: recorded, noticed });
-    const unmeant = bound.filter((b) => !rulesMeant.includes(b.ruleId));
+    const unmeant = bound.filter((b) => !rulesMeant.some(({ id }) => id === b.ruleId));
     await markDue(tx, "place", await leave(tx, unmeant, "no-longer-meant", noticed));
   };
   // A hint that came in meanwhile keeps the branch due. It may say more than this reading knew, which counts all the

@@ -1,6 +1,7 @@
 /** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
 import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { SyncError } from "../sync/errors.ts";
 import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
 import { answered, branchline, type Db } from "./db.ts";
@@ -105,23 +106,43 @@ export async function bindingsAtPlaces(
 
 /**
  * The bindings of a branch for these rules, made where `known` has none: all of the branch, as loaded under its lease, since
- * nobody else makes any.
+ * nobody else makes any. Throws `conflict` if a rule that is to get its first is not any more what it was when it was loaded.
  */
 export async function ensureBindings(
   db: Db,
   branchId: string,
-  ruleIds: readonly string[],
+  rules: readonly RuleRead[],
   known: readonly Pick<BindingRow, "ruleId">[],
 ): Promise<BindingRow[]> {
-  const has = (ruleId: string): boolean => known.some((row) => row.ruleId === ruleId);
-  const [there, missing] = [ruleIds.filter(has), ruleIds.filter((ruleId) => !has(ruleId))];
-  const made = missing.map((ruleId) => ({ ruleId, branchId }));
-  const mine = and(eq(binding.branchId, branchId), inArray(binding.ruleId, there));
-  const all = await answered([
+  const has = ({ id }: RuleRead): boolean => known.some(({ ruleId }) => ruleId === id);
+  const [there, missing] = [rules.filter(has), rules.filter((read) => !has(read))];
+  const made = missing.map(({ id }) => ({ ruleId: id, branchId }));
+  const ids = there.map(({ id }) => id);
+  const mine = and(eq(binding.branchId, branchId), inArray(binding.ruleId, ids));
+  const [, ...all] = await answered([
+    holdRules(db, missing),
     there.length === 0 ? [] : db.select().from(binding).where(mine),
     made.length === 0 ? [] : db.insert(binding).values(made).returning(),
   ]);
   return all.flat();
+}
+
+type RuleRead = Pick<typeof rule.$inferSelect, "id" | "revision">;
+
+/**
+ * Keeps rules as they were read for the rest of the transaction. Whoever changes one finds the binding that is made
+ * of it meanwhile; whoever has just changed one, or is about to, is not waited for, since he waits for our branch.
+ */
+async function holdRules(db: Db, rules: readonly RuleRead[]): Promise<void> {
+  if (rules.length === 0) return;
+  const { rowCount } = await db.execute(sql`
+    select 1 from branchline.rule r
+    join jsonb_to_recordset(${JSON.stringify(rules.map(({ id, revision }) => ({ id, revision })))}::jsonb)
+      as n(id uuid, revision bigint) on n.id = r.id and n.revision = r.revision
+    where r.orphaned_at is null
+    for share of r skip locked`);
+  if ((rowCount ?? 0) === rules.length) return;
+  throw new SyncError("conflict", "a rule was changed while one of its branches was read");
 }
 
 /** New inputs: one more generation is wanted at these places. `noticed`: what led to it. */
