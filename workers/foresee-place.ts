@@ -213,6 +213,7 @@ async function homeBinding({ reads }: PlaceContext, scene: Scene, intent: Intent
     applied,
     leaving: "no",
     reported: !due && row?.state === "drifted",
+    troubled: false,
     ...production,
     logins,
   };
@@ -220,7 +221,15 @@ async function homeBinding({ reads }: PlaceContext, scene: Scene, intent: Intent
 
 function leavingBinding(scene: Scene, intent: Intent): PushBinding {
   const leaving = intent.home === null ? "not-meant" : "moved";
-  const nothing = { wanted: 1, applied: 0, reported: false, inherited: [], unread: [], logins: [] };
+  const nothing = {
+    wanted: 1,
+    applied: 0,
+    reported: false,
+    troubled: false,
+    inherited: [],
+    unread: [],
+    logins: [],
+  };
   return { ...common(scene, intent), ...nothing, leaving };
 }
 

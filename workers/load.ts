@@ -5,6 +5,7 @@ import type { Lease } from "../services/store/lease.ts";
 import type { PlaceFacts, Production } from "../services/store/loading.ts";
 import type { LoginRow } from "../services/store/login.ts";
 import type { PlaceRow } from "../services/store/place.ts";
+import { isTroubled } from "../services/sync/look.ts";
 import type { DestinationAdapter } from "../services/sync/ports.ts";
 import type { PushBinding, PushInput } from "../services/sync/push.ts";
 import { destinationAdapter, type Runtime } from "./runtime.ts";
@@ -117,6 +118,7 @@ function pushBinding(
     leaving,
     handed: binding.adopt,
     reported: binding.state === "drifted",
+    troubled: isTroubled(binding),
     exposure: adapter.exposure(row.target) ?? rule.definition.exposure ?? "development",
     sourceId: rule.sourceId,
     branch: {

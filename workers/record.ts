@@ -224,12 +224,17 @@ async function reportDrift(
   }
 }
 
-/** The login moved on between reconcile and push: look at the branch again. Only a hint, so outside. */
+/**
+ * The login moved on between reconcile and push: look at the branch again. Only a hint, so outside, and without it the
+ * push that is still owed asks for it once more.
+ */
 async function reconcileSuperseded({ loaded, runtime }: PushContext, outcome: PushOutcome): Promise<void> {
   const branches = [...outcome.bindings].flatMap(([id, what]) =>
     what.kind === "superseded" ? (loaded.get(id)?.branch.id ?? []) : [],
   );
-  await markDue(runtime.database.db, "branch", [...new Set(branches)]);
+  await markDue(runtime.database.db, "branch", [...new Set(branches)]).catch((error: unknown) =>
+    runtime.log.warn({ err: asSyncError(error) }, "a branch that moved on was not made due"),
+  );
 }
 
 /** Reconcile decides, and wakes the place; should it find everything as it was, the push is still owed. */

@@ -7,7 +7,7 @@ import { ensurePlaces } from "../services/store/place.ts";
 import type { RuleWithDestination } from "../services/store/rule.ts";
 import { takeOver } from "../services/store/succession.ts";
 import { markDue } from "../services/store/work.ts";
-import { SyncError } from "../services/sync/errors.ts";
+import { type Code, SyncError } from "../services/sync/errors.ts";
 import { loginsWanted, material } from "../services/sync/material.ts";
 import type { LoginMaterial, LoginWanted } from "../services/sync/model.ts";
 import { nextFor } from "../services/sync/outcome.ts";
@@ -97,10 +97,17 @@ function wishOf(
   };
 }
 
+/** What reconcile parks for: what a rule makes of the branch, and what Neon does not have yet. */
+const BY_RECONCILE: ReadonlySet<string> = new Set([
+  "source_unready",
+  "policy",
+  "invalid_target",
+] satisfies Code[]);
+
 /** It had left, or what it was parked for may have changed without any of its inputs moving. */
 function isBack({ leaving, state, code }: BindingRow): boolean {
   if (leaving || state === "removed" || state === "retained") return true;
-  return state === "parked" && (code === "source_unready" || code === "policy");
+  return state === "parked" && BY_RECONCILE.has(code ?? "");
 }
 
 async function raise(

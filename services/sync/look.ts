@@ -24,11 +24,23 @@ async function observe(input: PushInput, ports: ReadPorts): Promise<Observation>
   return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
 }
 
+/**
+ * Whether a binding's last push failed at something that may have passed since; nothing else would say so. What a rule makes
+ * of a branch is reconcile's to judge, and no push finds it gone.
+ */
+export const isTroubled = ({
+  state,
+  code,
+}: {
+  readonly state: string;
+  readonly code: string | null;
+}): boolean => (state === "retrying" || state === "parked") && code !== "invalid_target";
+
 /** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
 export function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {
   if (input.force || binding.leaving !== "no" || binding.wanted > binding.applied) return true;
-  // Drift that was reported and is here no more: to be found equal, and said to be so.
-  if (binding.reported) return true;
+  // Drift that was reported and is here no more, trouble that has passed: to be found equal, and said to be so.
+  if (binding.reported || binding.troubled) return true;
   const mine = input.ledger.filter((entry) => entry.bindingId === binding.id);
   if (mine.some((entry) => !entry.confirmed)) return true;
   return drifted({ ...input, observation, ledger: mine }).length > 0;

@@ -49,6 +49,8 @@ export interface PushBinding {
   readonly handed: Adoption | null;
   /** Somebody else changed it, that was reported, and nobody has asked for a repair yet. */
   readonly reported: boolean;
+  /** Its last push failed at something that may be no more. */
+  readonly troubled: boolean;
   readonly exposure: Exposure;
   readonly sourceId: string;
   readonly branch: {

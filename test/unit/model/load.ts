@@ -1,4 +1,5 @@
 /** What workers/load.ts does: all that a push has to know before it begins, read from the model's rows. */
+import { isTroubled } from "../../../services/sync/look.ts";
 import { loginsWanted } from "../../../services/sync/material.ts";
 import type { Rule } from "../../../services/sync/model.ts";
 import type { PushBinding, PushInput } from "../../../services/sync/push.ts";
@@ -67,6 +68,7 @@ function pushBinding(job: Job, binding: BindingRow): PushBinding | null {
     leaving: binding.leaving ? (branch.goneAt === null ? "not-meant" : "branch-gone") : "no",
     handed: null,
     reported: false,
+    troubled: isTroubled({ state: binding.state, code: binding.reason?.code ?? null }),
     exposure: "preview",
     sourceId: sim.state.source.id,
     branch: {
