@@ -27,6 +27,10 @@ const sha = z
       "A commit, whole, with `gitBranch`: answered only when Neon has been looked at since Branchline heard of it, from GitHub or by this very request.",
   });
 
+const warning = z.string().optional().meta({
+  description: "Of a token that may not see production: the default branch accepts a password of these.",
+});
+
 const bySource = z.strictObject({ source: word.meta({ description: "Id or name." }) });
 
 export const revealConnection = operation({
@@ -49,6 +53,7 @@ export const revealConnection = operation({
     role: z.string().optional(),
     database: z.string().optional(),
     form: z.string().optional(),
+    warning,
   }),
   problems: ["source_unready", "source_failed"],
   secret: true,
@@ -78,6 +83,7 @@ export const revealVariables = operation({
         secret: z.boolean().meta({ description: "It holds a password." }),
       }),
     ),
+    warning,
   }),
   problems: ["source_unready", "source_failed", "commit_unseen"],
   secret: true,
@@ -96,6 +102,7 @@ export function connections(router: Router, reveal: Reveal): void {
       ...(query.role === undefined ? {} : { role: found.role }),
       ...(query.database === undefined ? {} : { database: found.database }),
       ...(form === null ? {} : { form }),
+      ...(found.warning === null ? {} : { warning: found.warning }),
     };
   });
   router.on(revealVariables, async ({ params, query, caller }) => {
@@ -104,7 +111,11 @@ export function connections(router: Router, reveal: Reveal): void {
     const asked = { ...loginOf(params.source, query), preset, rule, commit: commitOf(query) };
     const found = await reveal.variables(asked, caller);
     const variables = found.variables.map(({ value, ...rest }) => ({ ...rest, value: value.reveal() }));
-    return { branch: found.branch, variables };
+    return {
+      branch: found.branch,
+      variables,
+      ...(found.warning === null ? {} : { warning: found.warning }),
+    };
   });
 }
 

@@ -4,6 +4,7 @@ import { createIo } from "../http.ts";
 import type { Database } from "../store/db.ts";
 import type { SourceRow } from "../store/source.ts";
 import { useToken } from "../store/token.ts";
+import type { Fingerprinter } from "../sync/fingerprint.ts";
 import type { Source, Traits } from "../sync/ports.ts";
 import type { Secret } from "../sync/secret.ts";
 import { createActs } from "./acts.ts";
@@ -27,6 +28,7 @@ export interface FromStore {
   readonly traits: (kind: string) => Pick<Traits, "normaliseName"> | undefined;
   /** Opens a source for one request; every read of it goes to Neon. */
   readonly open: (row: SourceRow, signal: AbortSignal) => Source;
+  readonly fingerprint: Fingerprinter;
   /** After a commit: somebody should look. */
   readonly kick: () => void;
   readonly onError: (error: unknown) => void;
@@ -41,7 +43,7 @@ export function depsFromStore(options: FromStore): Omit<
 > & {
   readonly stop: () => void;
 } {
-  const { database, adminToken, sourcesOf, traits, open, kick, onError } = options;
+  const { database, adminToken, sourcesOf, traits, open, fingerprint, kick, onError } = options;
   const { db } = database;
   const changes = createChanges(db, { onError });
   return {
@@ -58,7 +60,7 @@ export function depsFromStore(options: FromStore): Omit<
     tokens: createTokens(db),
     standing: createStanding(db),
     changes,
-    reveal: createReveal({ db, open, commits: createCommits({ db, kick }) }),
+    reveal: createReveal({ db, open, commits: createCommits({ db, kick }), fingerprint }),
     tell: createTell({ db, traits, kick }),
     stop: () => changes.stop(),
   };

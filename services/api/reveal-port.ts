@@ -23,7 +23,11 @@ export interface Connection {
   readonly branch: string;
   readonly role: string;
   readonly database: string;
+  readonly warning: Warning;
 }
+
+/** Who else accepts a password, where that should be known; null: nobody of whom this caller has to know. */
+type Warning = string | null;
 
 /** A commit of a git branch, as GitHub names the two. */
 export interface Commit {
@@ -42,6 +46,7 @@ export interface VariablesRequest extends LoginRequest {
 export interface Variables {
   readonly branch: string;
   readonly variables: readonly { readonly name: string; readonly value: Secret; readonly secret: boolean }[];
+  readonly warning: Warning;
 }
 
 /**

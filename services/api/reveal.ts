@@ -8,6 +8,7 @@ import { rulesOf } from "../store/rule.ts";
 import { liveSources, type SourceRow } from "../store/source.ts";
 import { among, meansBranch } from "../store/visible.ts";
 import { SyncError } from "../sync/errors.ts";
+import type { Fingerprinter } from "../sync/fingerprint.ts";
 import { FORMS, renderForm } from "../sync/forms.ts";
 import { loginsWanted, material } from "../sync/material.ts";
 import {
@@ -23,6 +24,7 @@ import { chooseLogin, missing, suggest, unclear } from "./choice.ts";
 import type { Commits } from "./commit.ts";
 import type { Caller } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
+import { admitBranch, admitLogins, type Note } from "./reveal-gate.ts";
 import type { Connection, LoginRequest, Reveal, Variables, VariablesRequest } from "./reveal-port.ts";
 
 export interface RevealOptions {
@@ -30,25 +32,33 @@ export interface RevealOptions {
   /** Opens a source for one request; every read of it goes to Neon. */
   readonly open: (row: SourceRow, signal: AbortSignal) => Source;
   readonly commits: Commits;
+  readonly fingerprint: Fingerprinter;
 }
 
 /** Of one request, all calls to Neon together. */
 const PATIENCE_MS = 25_000;
 const DEFAULT_PRESET = "vercel";
 
-export function createReveal({ db, open, commits }: RevealOptions): Reveal {
+export function createReveal({ db, open, commits, fingerprint }: RevealOptions): Reveal {
   const find = async (request: LoginRequest, caller: Caller, details: AuditDetails): Promise<Found> => {
     const row = await sourceFor(db, request.source, caller);
     const source = open(row, AbortSignal.timeout(PATIENCE_MS));
     const reading = await findBranch(db, row, source, request.branch, caller);
     const object = `source/${row.name}/branch/${reading.branch.name}`;
-    const note = async (action: string, more: AuditDetails): Promise<void> => {
+    const note: Note = async (action, more) => {
       const { principal, requestId, sourceAddress } = caller;
       const entry = { actor: principal.name, action, object, requestId, sourceAddress };
       await recordAudit(db, { ...entry, details: { neonId: reading.branch.id, ...details, ...more } });
     };
-    await decide(reading, caller, note);
+    await admitBranch(reading, caller, note);
     return { row, source, reading, note };
+  };
+  /** The logins, if the caller may have them, and what should be known of them. */
+  const read = async (found: Found, wanted: readonly LoginWanted[], caller: Caller) => {
+    const logins = await readLogins(found, wanted);
+    const { source, reading, note } = found;
+    const shown = { source, reading, logins: logins.values(), fingerprint };
+    return { logins, warning: await admitLogins(shown, caller, note) };
   };
 
   return {
@@ -58,12 +68,12 @@ export function createReveal({ db, open, commits }: RevealOptions): Reveal {
         const form = formFor(request.form);
         const found = await find(request, caller, { pooled, form });
         const { role, database } = chooseLogin(found.reading, request);
-        const logins = await read(found, [{ alias: DEFAULT_ALIAS, role, database }]);
+        const { logins, warning } = await read(found, [{ alias: DEFAULT_ALIAS, role, database }], caller);
         const login = logins.get(DEFAULT_ALIAS);
         if (login === undefined) throw new ApiProblem("internal", "");
         const value = renderForm(form, login, DEFAULT_CONNECTION, pooled ? "pooled" : "direct");
         await found.note("connection.reveal", { role, database });
-        return { value, branch: found.reading.branch.name, role, database };
+        return { value, branch: found.reading.branch.name, role, database, warning };
       }),
 
     variables: async (request, caller) =>
@@ -73,7 +83,7 @@ export function createReveal({ db, open, commits }: RevealOptions): Reveal {
           await commits(await sourceFor(db, request.source, caller), request.commit, caller);
         const found = await find(request, caller, set.details);
         const wanted = set.logins ?? [{ alias: DEFAULT_ALIAS, ...chooseLogin(found.reading, request) }];
-        const logins = await read(found, wanted);
+        const { logins, warning } = await read(found, wanted, caller);
         const variables = Object.entries(set.variables).map(([name, text]) => {
           const expression = parseVariable(text);
           const secret = expression.kind === "login" && expression.form.secret;
@@ -81,7 +91,7 @@ export function createReveal({ db, open, commits }: RevealOptions): Reveal {
         });
         const roles = [...new Set(wanted.map((login) => login.role))].join(", ");
         await found.note("variables.reveal", { roles, names: Object.keys(set.variables).join(", ") });
-        return { branch: found.reading.branch.name, variables };
+        return { branch: found.reading.branch.name, variables, warning };
       }),
   };
 }
@@ -91,7 +101,7 @@ interface Found {
   readonly source: Source;
   /** Without passwords. */
   readonly reading: BranchReading;
-  readonly note: (action: string, more: AuditDetails) => Promise<void>;
+  readonly note: Note;
 }
 
 async function sourceFor(db: Db, asked: string, { principal }: Caller): Promise<SourceRow> {
@@ -136,15 +146,7 @@ async function findBranch(
   throw missing("branch", "there is no such branch", asked ?? "", names);
 }
 
-/** However a branch was named: what opens production needs the permission for production. */
-async function decide({ branch }: BranchReading, caller: Caller, note: Found["note"]): Promise<void> {
-  if (caller.principal.revealDefault || !(branch.default || branch.protected)) return;
-  await note("connection.refused", { reason: "default or protected branch" });
-  const which = branch.default ? "default" : "protected";
-  throw new ApiProblem("forbidden", `This token may not reveal what opens the ${which} branch.`);
-}
-
-async function read(
+async function readLogins(
   { source, reading }: Found,
   wanted: readonly LoginWanted[],
 ): Promise<ReadonlyMap<string, LoginMaterial>> {

@@ -35,7 +35,8 @@ export const tokenItem = z
       })
       .nullable(),
     revealDefault: z.boolean().meta({
-      description: "With the scope reveal: also what opens a default or protected branch.",
+      description:
+        "With the scope reveal: also what opens a default or protected branch, or has a password that a protected one accepts.",
     }),
     expiresAt: time.nullable(),
     createdAt: time,

@@ -20,6 +20,7 @@ const answer = z.object({
   role: z.string().optional(),
   database: z.string().optional(),
   form: z.string().optional(),
+  warning: z.string().optional(),
 });
 type Answer = z.output<typeof answer>;
 
@@ -50,6 +51,7 @@ ${exitHelp(CLIENT_CODES)}`,
       const found = await withClient(readClientEnvironment(), (client) =>
         askConnection(client, parsePlace(place), options),
       );
+      if (found.warning !== undefined) process.stderr.write(`branchline: warning: ${found.warning}\n`);
       process.stdout.write(`${options.json === true ? JSON.stringify(found) : found.connectionUri}\n`);
     });
 }

@@ -27,6 +27,7 @@ interface Options {
 const answer = z.object({
   branch: z.string(),
   variables: z.array(z.object({ name: z.string(), value: z.string(), secret: z.boolean() })),
+  warning: z.string().optional(),
 });
 type Answer = z.output<typeof answer>;
 
@@ -102,6 +103,7 @@ async function env(place: Place, options: Options): Promise<void> {
   const wanted = placeFor(place, options);
   checkCommit(options);
   const found = await withClient(environment, (client) => untilThere(client, wanted, options));
+  if (found.warning !== undefined) process.stderr.write(`branchline: warning: ${found.warning}\n`);
   if (options.githubEnv === true && githubEnvPath !== null) {
     mask(found.variables, options.mask);
     appendGithubEnv(githubEnvPath, found.variables);

@@ -180,6 +180,7 @@ function apiDeps(
     sourcesOf,
     traits: (kind) => runtime.destinations.get(kind)?.traits,
     open: (row, signal) => openSource(runtime, row, signal),
+    fingerprint: runtime.fingerprint,
     kick,
     onError: (err) => log.warn({ err }, "changes could not be followed"),
     trusted: () => current.settings.auth?.oidc ?? [],

@@ -102,11 +102,14 @@ async function env(
   return { ...ran, file: readFileSync(path, "utf8") };
 }
 
+/** What Neon gives to every child of a branch that is not protected is told, and nothing else is. */
+const INHERITED = /^branchline: warning: role "\w+" has the same password here and on "main"[^\n]+\n$/;
+
 test("waits for the preview of its git branch, and gets its variables and no other's", async () => {
   const waiting = env(["shop", "--git-branch", "feat/x", "--rule", "web", "--wait", "1m", "--github-env"]);
   const id = project.addBranch("preview/feat/x");
   const ran = await waiting;
-  expect([ran.code, ran.err]).toEqual([0, ""]);
+  expect([ran.code, ran.err]).toEqual([0, expect.stringMatching(INHERITED)]);
   expect(ran.file).toContain(project.passwordOf(id, "app_owner"));
   expect(ran.out).toContain("::add-mask::");
   const [entry] = (await api.get("/v1/audit?action=variables.reveal&limit=1")).json.items;
@@ -145,7 +148,7 @@ test("with --sha nothing is given before Neon was looked at since the commit was
     err: expect.stringContaining(`given for the commit ${ours}`),
   });
   const ran = await ask(ours, "--wait", "20s");
-  expect([ran.code, ran.err]).toEqual([0, ""]);
+  expect([ran.code, ran.err]).toEqual([0, expect.stringMatching(INHERITED)]);
   const events = (await api.get("/v1/events?origin=manual")).json.items;
   expect(events).toMatchObject([{ kind: "commit", outcome: "processed", source: "shop" }]);
   sha = undefined;

@@ -29,9 +29,12 @@ beforeAll(async () => {
     db: app.database.db,
     open: (row, signal) => openSource(app.runtime, row, signal),
     commits: createCommits({ db: app.database.db, kick: app.runtime.kick }),
+    fingerprint: app.runtime.fingerprint,
   });
   preview = project.addBranch("preview/x");
-  project.protect(project.addBranch("staging"));
+  const staging = project.addBranch("staging");
+  project.protect(staging);
+  project.rotate(staging, "app_owner");
   await seen("preview/x");
 });
 afterAll(async () => {
@@ -110,6 +113,34 @@ describe("connection()", () => {
     const found = await reveal.connection(asked(branch), caller({ revealDefault: true }));
     expect(found.branch).toBe(branch === "staging" ? "staging" : "main");
     expect(await lastAudit()).toMatchObject({ actor: "ci", action: "connection.reveal" });
+  });
+
+  test("a password that a protected branch accepts needs the permission for production, by whichever branch", async () => {
+    const given = project.passwordOf(preview, "app_owner") ?? "";
+    const guarded = project.addBranch("guarded");
+    project.protect(guarded);
+    // As a restore does: nobody has looked at it since.
+    project.changePasswordBySql(guarded, "app_owner", given);
+    for (const work of [
+      reveal.connection(asked("preview/x"), caller()),
+      reveal.variables({ ...asked("preview/x"), preset: null, rule: null, commit: null }, caller()),
+    ]) {
+      const refused = await refusal(work);
+      expect([refused.code, refused.message]).toEqual(["forbidden", expect.stringContaining('"guarded"')]);
+      expect(await lastAudit()).toMatchObject({ actor: "ci", action: "connection.refused" });
+    }
+    const found = await reveal.connection(asked("preview/x"), caller({ revealDefault: true }));
+    expect(found).toMatchObject({ branch: "preview/x", warning: null });
+    project.removeBranch(guarded);
+    expect((await reveal.connection(asked("preview/x"), caller())).warning).toBeNull();
+  });
+
+  test("one that the default branch gave to its child is shown with a warning", async () => {
+    const child = project.addBranch("preview/child");
+    const found = await reveal.connection(asked("preview/child"), caller());
+    expect(found.warning).toMatch(/"app_owner" has the same password here and on "main"/);
+    project.rotate(child, "app_owner");
+    expect((await reveal.connection(asked("preview/child"), caller())).warning).toBeNull();
   });
 
   test("an unknown branch is never the default one, and production is not suggested to who may not have it", async () => {

@@ -58,6 +58,7 @@ export function adminApi(
     sourcesOf,
     traits: (kind) => runtime.destinations.get(kind)?.traits,
     open: (row, signal) => openSource(runtime, row, signal),
+    fingerprint: runtime.fingerprint,
     kick: runtime.kick,
     onError: () => {},
     trusted,

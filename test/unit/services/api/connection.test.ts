@@ -6,12 +6,18 @@ import { AUTHORIZED, harness, someSource } from "./harness.ts";
 
 const URI = "postgresql://app:s3cret@ep-a-1.eu-central-1.aws.neon.tech/shop";
 
-function revealing() {
+function revealing(warning: string | null = null) {
   const asked: { request: unknown; caller: Caller }[] = [];
   const reveal: Reveal = {
     connection: async (request: ConnectionRequest, caller) => {
       asked.push({ request, caller });
-      return { value: new Secret(URI), branch: request.branch ?? "main", role: "app", database: "shop" };
+      return {
+        value: new Secret(URI),
+        branch: request.branch ?? "main",
+        role: "app",
+        database: "shop",
+        warning,
+      };
     },
     variables: async (request, caller) => {
       asked.push({ request, caller });
@@ -21,6 +27,7 @@ function revealing() {
           { name: "DATABASE_URL", value: new Secret(URI), secret: true },
           { name: "PGPORT", value: new Secret("5432"), secret: false },
         ],
+        warning,
       };
     },
   };
@@ -74,6 +81,12 @@ describe("GET /v1/sources/:source/connection", () => {
       database: "shop",
       form: "url",
     });
+  });
+
+  test.each(["connection", "env"])("%s says who else accepts the password, if anybody", async (what) => {
+    const { app } = harness(revealing("production accepts it"));
+    const { json } = await get(app, `/v1/sources/shop/${what}?branch=x`);
+    expect(json.warning).toBe("production accepts it");
   });
 
   test("no branch is passed on as no branch, and never as an empty one", async () => {

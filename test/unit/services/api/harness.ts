@@ -60,8 +60,14 @@ export const someSource = (n: number, over: Partial<SourceItem> = {}): SourceIte
 });
 
 const someReveal: Reveal = {
-  connection: async () => ({ value: new Secret("x"), branch: "main", role: "app", database: "shop" }),
-  variables: async () => ({ branch: "main", variables: [] }),
+  connection: async () => ({
+    value: new Secret("x"),
+    branch: "main",
+    role: "app",
+    database: "shop",
+    warning: null,
+  }),
+  variables: async () => ({ branch: "main", variables: [], warning: null }),
 };
 
 export const someBranch = (n: number, over: Partial<BranchItem> = {}): BranchItem => ({
