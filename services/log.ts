@@ -196,8 +196,10 @@ const LOOKS_SECRET: readonly (readonly [RegExp, string])[] = [
   [/(:\/\/[^\s?#"']*)\?[^\s"']*/g, "$1?[query]"],
   [/\b(bearer|basic)\s+[\w.~+/=:-]{12,}/gi, `$1 ${SECRET}`],
   [/(password|passwd|pwd|token|secret|api_?key)(=|["']\s*:\s*["'])[^\s"'&]+/gi, `$1$2${SECRET}`],
-  // Neon keys and passwords, GitHub tokens, Vault tokens, Standard Webhooks secrets, AWS key ids, JWTs.
-  [/\b(napi_|npg_|gh[a-z]_|github_pat_|hv[sbr]\.|whsec_|A[KS]IA|eyJ)[\w.+/=-]{8,}/g, SECRET],
+  // Neon keys and passwords, GitHub, Vercel and Vault tokens, Standard Webhooks secrets, AWS key ids, JWTs.
+  [/\b(napi_|npg_|gh[a-z]_|github_pat_|vc[a-z]_|hv[sbr]\.|whsec_|A[KS]IA|eyJ)[\w.+/=-]{8,}/g, SECRET],
+  // Tokens of OpenBao, and of Vault before 1.10.
+  [/\b[sbr]\.[A-Za-z0-9]{20,}/g, SECRET],
 ];
 
 function scrub(text: string): string {

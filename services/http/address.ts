@@ -55,10 +55,15 @@ export function permittedUrl(text: string, privateNetwork: boolean): URL {
   return url;
 }
 
+/** Link-local, and what is beside it at Azure (its wire server), Alibaba, Oracle, and with IPv6 at AWS and Google. */
 const METADATA = blocks([
   ["169.254.0.0", 16],
+  ["168.63.129.16", 32],
+  ["100.100.100.200", 32],
+  ["192.0.0.192", 32],
   ["fe80::", 10],
   ["fd00:ec2::", 32],
+  ["fd20:ce::254", 128],
 ]);
 
 const NOT_PUBLIC = blocks([

@@ -127,11 +127,17 @@ describe("clean()", () => {
     `npg_${CANARY}`,
     `ghs_${CANARY}`,
     `hvs.${CANARY}`,
+    `vcp_${CANARY}`,
     `whsec_${CANARY}`,
     `-----BEGIN RSA PRIVATE KEY-----\n${CANARY}`,
   ])("cuts what looks like a credential out of a text: %s", (text) => {
     expect(clean(`before ${text}`)).toMatch(/^before /);
     expect(clean(text)).not.toContain(CANARY);
+  });
+
+  test("cuts out tokens of OpenBao, which have no letters to be known by", () => {
+    expect(clean("before s.iyNUhq8Ov4hIAx6snw5mB2nL after")).toBe("before [secret] after");
+    expect(clean("see examples.md and files.example.com")).toBe("see examples.md and files.example.com");
   });
 
   test("cuts a credential that the length limit would have split", () => {

@@ -32,6 +32,10 @@ describe("refuseAddress()", () => {
     "fe80::1",
     "fe80::1%eth0",
     "fd00:ec2::254",
+    "fd20:ce::254",
+    "100.100.100.200",
+    "192.0.0.192",
+    "168.63.129.16",
     "::ffff:169.254.169.254",
   ])("refuses %s always", (address) => {
     expect(refuseAddress(address, false)).not.toBeNull();
