@@ -43,9 +43,9 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
   };
 
   return {
-    confirm: async (sourceId, branchIds, caller) => {
+    confirm: async (idOrName, branchIds, caller) => {
       const visible = await visibleTo(db, caller.principal.limits);
-      const source = await getSource(db, sourceId, visible);
+      const source = await getSource(db, idOrName, visible);
       if (source === null) return null;
       const confirmed = await inOne(async (tx) => {
         const read = async () => await getSource(tx, source.id, visible);
@@ -62,7 +62,7 @@ export function createActs({ db, sourcesOf, kick }: ActOptions): Acts {
         await note(tx, caller, "source.confirm", `source/${source.name}`, { before, branches: names });
         return missing;
       });
-      return { source: (await getSource(db, sourceId)) ?? source, confirmed };
+      return { source: (await getSource(db, source.id)) ?? source, confirmed };
     },
 
     redeliver: async (eventId, caller) => {

@@ -178,7 +178,7 @@ export type Tell = (bindingId: string, order: Order, caller: Caller) => Promise<
  * source. Rejects with `conflict` if nothing is held.
  */
 export type Confirm = (
-  sourceId: string,
+  sourceIdOrName: string,
   branchIds: readonly string[] | null,
   caller: Caller,
 ) => Promise<{

@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { CODES } from "../sync/errors.ts";
 import { listOperation, serveList } from "./lists.ts";
-import { byId, byName, operation, time, word } from "./operation.ts";
+import { byName, operation, time, word } from "./operation.ts";
 import type { Confirm, Reader } from "./ports.ts";
 import type { Router } from "./router.ts";
 import { versionOf } from "./version.ts";
@@ -57,11 +57,12 @@ export const confirmDeletes = operation({
   path: "/v1/sources/{id}/confirm",
   scope: "write",
   whole: true,
-  summary: "Let go the deletes that are held, since these branches are gone on purpose.",
+  summary:
+    "Let go the deletes that are held at a source, by its id or name, since these branches are gone on purpose.",
   description:
     "Deletes are held while more branches vanish at once than is believed. Only branches that are missing now are confirmed; what vanishes later is held anew.",
   noun: "source",
-  params: byId,
+  params: byName,
   body: z.strictObject({
     branches: z
       .array(z.uuid())

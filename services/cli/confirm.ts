@@ -10,7 +10,7 @@ export function confirmCommand(): Command {
     .description(
       "believe that the branches of a source that are missing now are gone, so that their names may go",
     )
-    .argument("<source>", "its name")
+    .argument("<source>", "its name or id")
     .option("--json", "print JSON and nothing else")
     .addHelpText(
       "after",
