@@ -41,14 +41,16 @@ export function createTokens(db: Db): Tokens {
         if (row === undefined) return false;
         requireMeant(caller, String(row.revision));
         if (row.revokedAt !== null) throw new ApiProblem("conflict", "It is revoked, which is for good.");
-        const { name, expiresAt } = change;
+        const { name } = change;
+        // Null is an answer, too: it ends no more.
+        const expiresAt = change.expiresAt === undefined ? row.expiresAt : change.expiresAt;
         await updateToken(tx, id, {
           ...(name === undefined ? {} : { name }),
-          ...(expiresAt === undefined ? {} : { expiresAt: expiresAt === null ? null : new Date(expiresAt) }),
+          expiresAt: expiresAt === null ? null : new Date(expiresAt),
         });
         await note(tx, caller, "token.change", row, {
           before: JSON.stringify({ name: row.name, expiresAt: row.expiresAt }),
-          after: JSON.stringify({ name: name ?? row.name, expiresAt: expiresAt ?? row.expiresAt }),
+          after: JSON.stringify({ name: name ?? row.name, expiresAt }),
         });
         return true;
       });

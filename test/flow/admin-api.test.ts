@@ -181,6 +181,28 @@ describe("tokens", () => {
     expect((await api.get("/v1/branches", revoked)).status).toBe(401);
   });
 
+  test("the audit log shows what a change makes of a token, also that it ends no more", async () => {
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+    await makeToken({ name: "lasting", expiresAt });
+    const [{ id }] = itemsOf(await api.get("/v1/tokens?name=lasting"));
+    const changed = async (body: unknown) => {
+      const { status } = await api.ask("PATCH", `/v1/tokens/${id}`, { headers: { "if-match": "*" }, body });
+      const { action, details } = await lastAudit();
+      return { status, action, before: JSON.parse(details.before), after: JSON.parse(details.after) };
+    };
+    const said = { status: 200, action: "token.change" };
+    expect(await changed({ name: "renamed" })).toEqual({
+      ...said,
+      before: { name: "lasting", expiresAt },
+      after: { name: "renamed", expiresAt },
+    });
+    expect(await changed({ expiresAt: null })).toEqual({
+      ...said,
+      before: { name: "renamed", expiresAt },
+      after: { name: "renamed", expiresAt: null },
+    });
+  });
+
   test("with limits see nothing else: not in lists, not in counts, not by id, not by command", async () => {
     await app.settled("preview/a");
     const limits = { sources: ["shop"], branches: ["preview/a"], destinations: ["memory"] };
