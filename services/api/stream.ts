@@ -1,6 +1,7 @@
 /** Server-sent events: how bindings change their state, as it happens. */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
+import { countAtOnce } from "./at-once.ts";
 import { stillEntitled } from "./auth.ts";
 import { bindingItem } from "./bindings.ts";
 import { operation } from "./operation.ts";
@@ -45,11 +46,16 @@ export const STREAM_LIMITS: StreamLimits = {
 
 /** `GET /v1/stream`. */
 export function stream(router: Router, changes: Changes, limits: StreamLimits = STREAM_LIMITS): void {
-  const open = new Map<string, number>();
+  const enter = countAtOnce({
+    perToken: limits.perToken,
+    all: limits.streams,
+    tooMany: "Too many streams are open.",
+    retryAfterSeconds: 10,
+  });
   router.on(streamChanges, async ({ caller, c }) => {
     const { principal } = caller;
     const since = readId(c.req.header("last-event-id"));
-    const leave = enter(open, principal, limits);
+    const leave = enter(principal);
     const same = async (): Promise<boolean> => {
       const now = await stillEntitled(c, "read").catch(() => null);
       return now !== null && isDeepStrictEqual(now.limits, principal.limits);
@@ -63,26 +69,6 @@ function readId(header: string | undefined): string | null {
   if (header === undefined || header === "") return null;
   if (z.iso.datetime().safeParse(header).success) return header;
   throw new ApiProblem("invalid_request", "Last-Event-ID is none of this stream.");
-}
-
-/** Counts a stream; the answer ends it, once. */
-function enter(open: Map<string, number>, { id }: Principal, limits: StreamLimits): () => void {
-  const all = [...open.values()].reduce((sum, one) => sum + one, 0);
-  const mine = open.get(id) ?? 0;
-  if (mine >= limits.perToken || all >= limits.streams) {
-    throw new ApiProblem("too_many_requests", "Too many streams are open.", {
-      headers: { "retry-after": "10" },
-    });
-  }
-  open.set(id, mine + 1);
-  let left = false;
-  return () => {
-    if (left) return;
-    left = true;
-    const now = (open.get(id) ?? 1) - 1;
-    if (now === 0) open.delete(id);
-    else open.set(id, now);
-  };
 }
 
 interface Following {

@@ -1,15 +1,23 @@
 /** For steps that must not race: answers when a branch is in step, or says what is behind. */
 import { z } from "zod";
+import { countAtOnce } from "./at-once.ts";
 import { stillEntitled } from "./auth.ts";
 import { type BindingItem, bindingItem } from "./bindings.ts";
 import { byId, operation, word } from "./operation.ts";
 import type { Standing } from "./ports.ts";
 import { ApiProblem } from "./problems.ts";
-import { Answered, type Router } from "./router.ts";
+import { Answered, type Asked, type Router } from "./router.ts";
 
 const MOST_SECONDS = 300;
 /** How often it is looked, and how often whether the token may still see it. */
 const PACE = { everyMs: 500, recheckMs: 2_000 };
+const PER_TOKEN = 10;
+const AT_ONCE = {
+  perToken: PER_TOKEN,
+  all: 200,
+  tooMany: `Too many waits are open; a token has ${PER_TOKEN} at once. Ask again after Retry-After seconds, or with timeout=0, which answers at once and does not count.`,
+  retryAfterSeconds: 5,
+};
 
 export const waited = z
   .object({
@@ -27,8 +35,7 @@ export const waitForBranch = operation({
   path: "/v1/branches/{id}/wait",
   scope: "read",
   summary: "Wait until a branch is in step at the named destinations, or at all.",
-  description:
-    "200: it is. 202: not yet, when the time was up. 409 `behind`: something stands still until somebody does something, and waiting is of no use.",
+  description: `200: it is. 202: not yet, when the time was up. 409 \`behind\`: something stands still until somebody does something, and waiting is of no use. A token has at most ${PER_TOKEN} waits at once, of which one with \`timeout=0\` is none: 429 beyond that.`,
   noun: "branch",
   params: byId,
   query: z.strictObject({
@@ -62,29 +69,45 @@ export interface Stand {
   readonly bindings: readonly BindingItem[];
 }
 
+type Waiting = Asked<
+  z.output<typeof waitForBranch.params>,
+  z.output<typeof waitForBranch.query>,
+  z.output<typeof waitForBranch.body>
+>;
+
 /** `GET /v1/branches/:id/wait`. */
-export function waits(router: Router, standing: Standing, { everyMs, recheckMs } = PACE): void {
-  router.on(waitForBranch, async ({ params, query, caller, c }) => {
-    const until = performance.now() + query.timeout * 1_000;
-    let { principal } = caller;
-    for (let checked = performance.now(); ; ) {
-      if (performance.now() - checked >= recheckMs) {
-        principal = await stillEntitled(c, "read");
-        checked = performance.now();
-      }
-      const stand = await standing.of(params.id, query.destination ?? null, principal.limits);
-      if (stand === null) return null;
-      const { synced, stuck, reason, behind } = judge(stand, query.destination ?? null);
-      const { branch, bindings } = stand;
-      if (synced) return { synced, branch, reason: null, bindings, behind };
-      if (stuck) throw new ApiProblem("behind", reason, { members: { branch, behind } });
-      const left = until - performance.now();
-      if (left <= 0 || c.req.raw.signal.aborted) {
-        return new Answered(202, { synced, branch, reason, bindings, behind });
-      }
-      await standing.pause(Math.min(everyMs, left));
+export function waits(router: Router, standing: Standing): void {
+  const enter = countAtOnce(AT_ONCE);
+  router.on(waitForBranch, async (asked) => {
+    const leave = asked.query.timeout === 0 ? () => {} : enter(asked.caller.principal);
+    try {
+      return await wait(standing, asked);
+    } finally {
+      leave();
     }
   });
+}
+
+async function wait(standing: Standing, { params, query, caller, c }: Waiting) {
+  const until = performance.now() + query.timeout * 1_000;
+  let { principal } = caller;
+  for (let checked = performance.now(); ; ) {
+    if (performance.now() - checked >= PACE.recheckMs) {
+      principal = await stillEntitled(c, "read");
+      checked = performance.now();
+    }
+    const stand = await standing.of(params.id, query.destination ?? null, principal.limits);
+    if (stand === null) return null;
+    const { synced, stuck, reason, behind } = judge(stand, query.destination ?? null);
+    const { branch, bindings } = stand;
+    if (synced) return { synced, branch, reason: null, bindings, behind };
+    if (stuck) throw new ApiProblem("behind", reason, { members: { branch, behind } });
+    const left = until - performance.now();
+    if (left <= 0 || c.req.raw.signal.aborted) {
+      return new Answered(202, { synced, branch, reason, bindings, behind });
+    }
+    await standing.pause(Math.min(PACE.everyMs, left));
+  }
 }
 
 /** States that only a person, a vendor or the configuration ends. */
