@@ -122,13 +122,18 @@ export interface IdTokenRequest {
   readonly audience: string;
 }
 
+/** What the API takes for a token (RFC 6750, b68token): one that is anything else could never log in. */
+export const BEARER_TOKEN = /^[\w.~+/-]{1,4096}=*$/;
+const NO_BEARER_TOKEN =
+  "is no bearer token: it may hold letters, digits and -._~+/, at most 4096 of them, and = at its end";
+
 /** BRANCHLINE_URL, and BRANCHLINE_TOKEN or the operator's own token. Throws `ConfigurationError`. */
 export function readClientEnvironment(env: EnvironmentVariables = process.env): ClientEnvironment {
   const name = env["BRANCHLINE_TOKEN"] ? "BRANCHLINE_TOKEN" : "BRANCHLINE_ADMIN_TOKEN";
   const token = env[name];
-  if (token !== undefined && !/^[\x21-\x7e]*$/.test(token)) {
-    const problem = "holds a space or a character that no HTTP header can carry";
-    throw new ConfigurationError([{ where: name, problem, hint: "Take it over without the line's end." }]);
+  if (token && !BEARER_TOKEN.test(token)) {
+    const hint = "Take it over as it was given, without quotes and the line's end.";
+    throw new ConfigurationError([{ where: name, problem: NO_BEARER_TOKEN, hint }]);
   }
   const url = env["BRANCHLINE_URL"] || `http://127.0.0.1:${DEFAULT_PORT}`;
   return {
@@ -230,7 +235,7 @@ const schema = z.object({
   BRANCHLINE_ADMIN_TOKEN: z
     .string()
     .min(LEAST_TOKEN_LENGTH, `is shorter than ${LEAST_TOKEN_LENGTH} characters`)
-    .regex(/^[\x21-\x7e]*$/, "holds a space or a character that no HTTP header can carry")
+    .regex(BEARER_TOKEN, NO_BEARER_TOKEN)
     .transform((text) => new Secret(text))
     .optional(),
   HOST: z

@@ -1,6 +1,7 @@
 /** Bearer tokens (RFC 6750) and what they may do. */
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Context, MiddlewareHandler } from "hono";
+import { BEARER_TOKEN } from "../config.ts";
 import type { TokenRow } from "../store/token.ts";
 import { Secret } from "../sync/secret.ts";
 import { type ApiEnv, type Authenticate, type Principal, SCOPES, type Scope } from "./ports.ts";
@@ -108,8 +109,8 @@ export function digest(token: Secret): Buffer {
 }
 
 function bearer(header: string | undefined): Secret | null {
-  const token = /^Bearer +([\w.~+/-]{1,4096}=*)$/i.exec(header ?? "")?.[1];
-  return token === undefined ? null : new Secret(token);
+  const token = /^Bearer +(\S+)$/i.exec(header ?? "")?.[1];
+  return token === undefined || !BEARER_TOKEN.test(token) ? null : new Secret(token);
 }
 
 function unauthenticated(given: boolean): ApiProblem {

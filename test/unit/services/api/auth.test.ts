@@ -3,6 +3,7 @@ import { adminRouter } from "../../../../services/api/app.ts";
 import { adminTokenOnly, anyOf, digest, mintToken, storedTokens } from "../../../../services/api/auth.ts";
 import type { Operation } from "../../../../services/api/operation.ts";
 import type { Principal, Scope } from "../../../../services/api/ports.ts";
+import { readEnvironment } from "../../../../services/config.ts";
 import { Secret } from "../../../../services/sync/secret.ts";
 import { AUTHORIZED, harness, TOKEN, uuid } from "./harness.ts";
 
@@ -153,6 +154,35 @@ describe("rate", () => {
 });
 
 describe("adminTokenOnly()", () => {
+  const PRINTABLE = Array.from({ length: 0x7e - 0x20 }, (_, n) => String.fromCharCode(0x21 + n));
+  const TOKENS = [
+    ...PRINTABLE.flatMap((char) => [`${TOKEN}${char}`, `${char}${TOKEN}`]),
+    `${TOKEN}==`,
+    "a".repeat(4_096),
+    "a".repeat(4_097),
+  ];
+  const starts = (token: string): boolean => {
+    try {
+      return readEnvironment({ BRANCHLINE_ADMIN_TOKEN: token }).adminToken !== null;
+    } catch {
+      return false;
+    }
+  };
+  let configured = "";
+  const { app } = harness({ authenticate: async (sent) => adminTokenOnly(new Secret(configured))(sent) });
+  const letsIn = async (token: string): Promise<boolean> => {
+    configured = token;
+    const answer = await app.request("/v1/branches", { headers: { authorization: `Bearer ${token}` } });
+    return answer.status === 200;
+  };
+
+  test("starts with exactly those tokens that it can let in", async () => {
+    const differing = [];
+    for (const token of TOKENS) if (starts(token) !== (await letsIn(token))) differing.push(token);
+    expect(differing).toEqual([]);
+    expect(TOKENS.filter(starts).length).toBeGreaterThan(100);
+  });
+
   test("without a token lets nobody in, not even with an empty one", async () => {
     for (const configured of [null, new Secret("")]) {
       expect(await adminTokenOnly(configured)(new Secret(""))).toBeNull();
