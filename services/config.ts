@@ -103,6 +103,9 @@ export function readEnvironment(env: EnvironmentVariables = process.env): Enviro
 export const readConfigPath = (env: EnvironmentVariables = process.env): string | null =>
   env["BRANCHLINE_CONFIG"] || null;
 
+/** Without it the database is the embedded one. */
+export const namesDatabase = (env: EnvironmentVariables = process.env) => Boolean(env["DATABASE_URL"]);
+
 /** What commands that talk to a running Branchline read from the environment. */
 export interface ClientEnvironment {
   /** Of the API, as somebody wrote it. */

@@ -15,6 +15,7 @@ import { CommandError, EXIT, exitHelp } from "./exit.ts";
 const FOLDER = ".branchline";
 const CODES = [
   [EXIT.data, "no backup, a broken one, or a database that it does not fit"],
+  [EXIT.unavailable, "the database does not answer"],
   [EXIT.cannotWrite, "the file cannot be written"],
   [EXIT.config, "a setting in the environment is wrong"],
 ] as const;
@@ -113,7 +114,10 @@ async function writeBackup(url: string, file: string): Promise<BackupSummary> {
 /** As fast as whoever reads it. */
 async function writeTo(out: Writable, line: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
-    out.write(line, (error) => (error == null ? resolve() : reject(error)));
+    out.write(line, (error) => {
+      if (error == null) resolve();
+      else reject(new CommandError(EXIT.cannotWrite, `standard output cannot be written (${codeOf(error)})`));
+    });
   });
 }
 

@@ -1,6 +1,7 @@
 /** How commands end: one number per kind of failure, for scripts. Numbers above 63 are those of sysexits.h. */
-import { ConfigurationError } from "../config.ts";
+import { ConfigurationError, namesDatabase } from "../config.ts";
 import { renderProblems } from "../file/problems.ts";
+import { isAway } from "../sync/away.ts";
 import { SyncError } from "../sync/errors.ts";
 
 export const EXIT = {
@@ -15,7 +16,7 @@ export const EXIT = {
   data: 65,
   /** What was named is not there: a source, a branch, a role, a rule. */
   missing: 66,
-  /** No Branchline answers there, or it cannot do it now. */
+  /** No Branchline or no database answers there, or it cannot do it now. */
   unavailable: 69,
   /** A file cannot be written. */
   cannotWrite: 73,
@@ -47,8 +48,36 @@ export function explain(error: unknown): { text: string; code: number } {
       code: EXIT.failed,
     };
   }
-  const message = error instanceof Error ? (error.message.split("\n")[0] ?? "") : "something failed";
-  return { text: message, code: EXIT.failed };
+  // Commands that ask a Branchline have their own words for one that does not answer: this is our own database.
+  const away = awayBy(error);
+  if (away !== null) {
+    const which = namesDatabase() ? "database of DATABASE_URL" : "embedded database";
+    return { text: `the ${which} does not answer (${away})\n  ${CHECK_DATABASE}`, code: EXIT.unavailable };
+  }
+  return { text: firstLine(error) ?? "something failed", code: EXIT.failed };
+}
+
+const CHECK_DATABASE =
+  "Check its host and port, that it runs and has room for one more connection, and that this machine reaches it.";
+/** The resolver's own: nobody knows the name, or nobody can be asked. */
+const NO_ADDRESS = /^(ENOTFOUND|EAI_)/;
+
+/** The code, or else the driver's words, by which a database cannot be asked just now; null: it is something else. */
+function awayBy(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const inside = awayBy(error.cause);
+  if (inside !== null) return inside;
+  const code = "code" in error && typeof error.code === "string" ? error.code : null;
+  if (!isAway(error) && !NO_ADDRESS.test(code ?? "")) return null;
+  return code ?? firstLine(error);
+}
+
+/** Node's error of a host with several addresses says nothing itself. */
+function firstLine(error: unknown): string | null {
+  if (!(error instanceof Error)) return null;
+  const [line = ""] = error.message.split("\n");
+  if (line !== "") return line;
+  return error instanceof AggregateError ? firstLine(error.errors[0]) : null;
 }
 
 /** The part of every command's help that a script's author needs. */

@@ -35,7 +35,10 @@ reads it again, and needs no start. Running it twice does no harm.
 
 Example:
   BRANCHLINE_MASTER_KEY=$(cat new.key) branchline rekey --old-key-file old.key
-${exitHelp([[EXIT.config, "a key is missing, is none, or does not open what is sealed"]])}`,
+${exitHelp([
+  [EXIT.unavailable, "the database does not answer"],
+  [EXIT.config, "a key is missing, is none, or does not open what is sealed"],
+])}`,
     )
     .action(async ({ oldKeyFile, json }: { oldKeyFile?: string; json?: boolean }) => {
       const environment = readEnvironment();
