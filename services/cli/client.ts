@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { z } from "zod";
 import { type ClientEnvironment, ConfigurationError } from "../config.ts";
 import { refuseAddress } from "../http/address.ts";
-import { closeConnections, createIo, decodeJson } from "../http.ts";
+import { closeConnections, createIo, decodeJson, retryAfterMs } from "../http.ts";
 import { SyncError } from "../sync/errors.ts";
 import type { OutgoingResponse } from "../sync/ports.ts";
 import { CommandError, EXIT } from "./exit.ts";
@@ -20,6 +20,21 @@ export interface Client {
   delete<T>(path: string, shape: z.ZodType<T>): Promise<T>;
   /** All items of a list, page after page. */
   list<T>(path: string, query: Query, item: z.ZodType<T>): Promise<readonly T[]>;
+}
+
+/** What a `Client` throws where a Branchline did not do as it was asked, or where none answered. */
+export class Refusal extends CommandError {
+  /** The last part of the problem's `type`; empty where nothing of the API's own came. */
+  readonly code: string;
+  /** How long to leave it alone before the same is asked again; null: to ask again is of no use. */
+  readonly againMs: number | null;
+
+  constructor(exitCode: number, message: string, code: string, againMs: number | null) {
+    super(exitCode, message);
+    this.name = "Refusal";
+    this.code = code;
+    this.againMs = againMs;
+  }
 }
 
 export type Query = Readonly<Record<string, string | null>>;
@@ -153,10 +168,11 @@ function unreachable(error: unknown, base: string): Error {
   const next = refused
     ? "Start one with `branchline serve`, or set BRANCHLINE_URL to the address of one that runs."
     : "Check BRANCHLINE_URL and this network.";
-  return new CommandError(EXIT.unavailable, `${why}\n  ${next}`);
+  return new Refusal(EXIT.unavailable, `${why}\n  ${next}`, "", error.code === "unavailable" ? 0 : null);
 }
 
 const problemShape = z.object({
+  type: z.string().default(""),
   detail: z.string().default(""),
   title: z.string().default(""),
   parameters: z
@@ -167,28 +183,34 @@ const problemShape = z.object({
 });
 type ProblemBody = z.output<typeof problemShape>;
 
-function refusal(response: OutgoingResponse, base: string): CommandError {
+function refusal(response: OutgoingResponse, base: string): Refusal {
   const problem = problemOf(response);
-  const said = problem.detail || problem.title || `HTTP ${response.status}`;
-  switch (response.status) {
+  const passes = response.status === 429 || response.status >= 500;
+  const [exitCode, words] = meaningOf(response.status, problem, base);
+  const code = problem.type.split(":").at(-1) ?? "";
+  return new Refusal(exitCode, words, code, passes ? (retryAfterMs(response) ?? 0) : null);
+}
+
+function meaningOf(status: number, problem: ProblemBody, base: string): [exitCode: number, words: string] {
+  const said = problem.detail || problem.title || `HTTP ${status}`;
+  switch (status) {
     case 401:
-      return new CommandError(
+      return [
         EXIT.denied,
         `${base} does not accept the token\n  Set BRANCHLINE_TOKEN to a token of that installation.`,
-      );
+      ];
     case 403:
-      return new CommandError(EXIT.denied, `the token may not do this: ${said}`);
+      return [EXIT.denied, `the token may not do this: ${said}`];
     case 400:
-      return new CommandError(EXIT.data, `${said}${list(problem)}`);
+      return [EXIT.data, `${said}${list(problem)}`];
     case 404:
-      return new CommandError(EXIT.missing, `${said}${list(problem)}`);
+      return [EXIT.missing, `${said}${list(problem)}`];
     case 409:
-      return new CommandError(EXIT.unavailable, said);
+      return [EXIT.unavailable, said];
     default:
-      return new CommandError(
-        response.status >= 500 ? EXIT.unavailable : EXIT.failed,
-        response.status >= 500 ? `${base} cannot do this now: ${said}` : said,
-      );
+      return status === 429 || status >= 500
+        ? [EXIT.unavailable, `${base} cannot do this now: ${said}`]
+        : [EXIT.failed, said];
   }
 }
 

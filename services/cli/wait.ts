@@ -1,10 +1,11 @@
 /** `branchline wait`: for a step that must not run before its branch is in step. */
+import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
 import type { z } from "zod";
 import { waited } from "../api/wait.ts";
 import { readClientEnvironment } from "../config.ts";
-import { type Client, withClient } from "./client.ts";
-import { CLIENT_CODES, CommandError, EXIT, exitHelp } from "./exit.ts";
+import { type Client, Refusal, withClient } from "./client.ts";
+import { CLIENT_CODES, CommandError, EXIT, exitHelp, explain } from "./exit.ts";
 import { findBranch } from "./find.ts";
 import { duration } from "./options.ts";
 
@@ -28,7 +29,8 @@ export function waitCommand(): Command {
     .addHelpText(
       "after",
       `
-Ends at once where waiting is of no use, since something stands still until somebody does something.
+Ends at once where waiting is of no use, since something stands still until somebody does something. A Branchline that does
+not answer, or that has too much to do, is asked again.
 
 Examples:
   branchline wait shop/preview/login --timeout 5m
@@ -48,31 +50,60 @@ ${exitHelp([[EXIT.parked, "the time was up, or something stands still"], ...CLIE
 
 type Waited = z.output<typeof waited>;
 
-async function until(client: Client, text: string, { destination, timeout }: Options): Promise<Waited> {
-  const deadline = performance.now() + timeout;
+async function until(client: Client, text: string, options: Options): Promise<Waited> {
+  const deadline = performance.now() + options.timeout;
+  let told = false;
+  /** Too many wait already: how the branch stands is told all the same, at once. */
+  let crowded = false;
   for (;;) {
     const left = deadline - performance.now();
-    const found = await findBranch(client, text).catch((error: unknown) => {
-      // A branch that was made a moment ago is not seen yet.
-      if (error instanceof CommandError && error.exitCode === EXIT.missing && left > 0) return null;
-      throw error;
-    });
-    if (found === null) {
-      await new Promise((resolve) => setTimeout(resolve, Math.min(PAUSE_MS, left)));
-      continue;
+    const spanMs = crowded ? 0 : Math.max(0, Math.min(AT_ONCE_MS, left));
+    try {
+      const answer = await ask(client, text, options, spanMs);
+      if (answer.synced || left <= spanMs) return answer;
+      crowded = false;
+    } catch (error) {
+      crowded = error instanceof Refusal && error.code === "too_many_requests";
+      const remains = deadline - performance.now();
+      const unseen = isUnseen(error) && remains > 0;
+      const pauseMs = unseen ? PAUSE_MS : pauseAfter(error, remains);
+      if (!unseen && !told) tell(error);
+      told ||= !unseen;
+      await pause(Math.min(pauseMs, remains));
     }
-    const seconds = Math.max(0, Math.ceil(Math.min(AT_ONCE_MS, left) / 1_000));
-    const query = { timeout: String(seconds), destination: destination?.join(",") ?? null };
-    const answer = await client
-      .get(`/v1/branches/${found.id}/wait`, query, waited)
-      .catch((error: unknown) => {
-        const stands = error instanceof CommandError && error.exitCode === EXIT.unavailable;
-        throw stands
-          ? new CommandError(EXIT.parked, `${error.message}\n  See \`branchline status\`.`)
-          : error;
-      });
-    if (answer.synced || left <= AT_ONCE_MS) return answer;
   }
+}
+
+async function ask(client: Client, text: string, { destination }: Options, spanMs: number): Promise<Waited> {
+  const { id } = await findBranch(client, text);
+  const query = { timeout: String(Math.ceil(spanMs / 1_000)), destination: destination?.join(",") ?? null };
+  return await client.get(`/v1/branches/${id}/wait`, query, waited);
+}
+
+/** A branch that was made a moment ago is not seen yet. */
+const isUnseen = (error: unknown): boolean =>
+  error instanceof CommandError && error.exitCode === EXIT.missing;
+
+/** Once: whoever wrote the wrong address should not wait in silence. */
+function tell(error: unknown): void {
+  process.stderr.write(`branchline: ${explain(error).text}\n  It is asked again until the time is up.\n`);
+}
+
+/** For a Branchline that is away for a moment. Throws whatever else it is, and where there is no time to ask again. */
+function pauseAfter(error: unknown, leftMs: number): number {
+  if (!(error instanceof Refusal)) throw error;
+  const { message, code, againMs } = error;
+  if (code === "behind") throw new CommandError(EXIT.parked, `${message}\n  See \`branchline status\`.`);
+  if (againMs === null) throw error;
+  if (leftMs <= 0) {
+    const late = "The time was up before Branchline could say how the branch stands.";
+    throw new CommandError(EXIT.unavailable, `${message}\n  ${late}`);
+  }
+  if (againMs > leftMs) {
+    const late = `It may be asked again in ${Math.ceil(againMs / 1_000)} s: the time is up before that.`;
+    throw new CommandError(EXIT.unavailable, `${message}\n  ${late}`);
+  }
+  return Math.max(PAUSE_MS, againMs);
 }
 
 function words({ branch, reason, behind }: Waited): string {
