@@ -92,7 +92,11 @@ async function withDatabase<T>(use: (url: string) => Promise<T>): Promise<T> {
 
 /** A file is there whole or not at all, and readable by this user alone. */
 async function writeBackup(url: string, file: string): Promise<BackupSummary> {
-  if (file === "-") return await backup(url, async (line) => await writeTo(process.stdout, line));
+  if (file === "-") {
+    // Told to the write that failed; without a listener it would end the process, with a stack.
+    process.stdout.on("error", () => undefined);
+    return await backup(url, async (line) => await writeTo(process.stdout, line));
+  }
   const draft = `${file}.${randomBytes(4).toString("hex")}.part`;
   try {
     const out = await open(draft, "wx", 0o600);

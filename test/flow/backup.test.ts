@@ -1,7 +1,10 @@
 /** The state goes into a file and comes back in another database, and does nothing there until it is told to. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createLogger } from "../../services/log.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
@@ -15,6 +18,7 @@ import { needlesOf, search } from "../support/canary.ts";
 import { runCli } from "../support/cli.ts";
 import { type Hand, startByHand } from "../support/hand.ts";
 import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { ROOT } from "../support/process.ts";
 
 const MASTER_KEY = new Uint8Array(32).fill(7);
 const project = new MemoryProject("p1");
@@ -101,6 +105,15 @@ describe("backup and restore", () => {
       expect(await run(["restore", "-"], url, out)).toMatchObject({ code: 0 });
       expect(await content(database, "binding")).toEqual(await content(hand.database, "binding"));
     });
+  });
+
+  test("whose reader has gone does not put it down to the database", async () => {
+    const main = join(ROOT, "dist/services/cli/main.js");
+    const env = { PATH: process.env["PATH"] ?? "", DATABASE_URL: from };
+    const child = spawn(process.execPath, [main, "backup"], { cwd: folder, env });
+    child.stdout.destroy();
+    const [err, [code]] = await Promise.all([text(child.stderr), once(child, "exit")]);
+    expect([code, err]).toEqual([73, "branchline: standard output cannot be written (EPIPE)\n"]);
   });
 
   test("holds no password and no connection string", async () => {
