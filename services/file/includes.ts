@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join, posix, relative, sep } from "node:path";
 import { checkPattern, matchesGlob } from "../sync/patterns.ts";
 import { type Entry, type Fault, type MapTree, readYaml, type Spot, type Tree } from "./tree.ts";
+import { Allowance } from "./yaml.ts";
 
 /** Where included files are. Names are relative to the main file's folder, with slashes. */
 export interface Library {
@@ -45,9 +46,10 @@ export function withIncludes(
   root: Tree,
   main: string,
   library: Library,
+  allowance = new Allowance(),
 ): { tree: Tree; faults: readonly Fault[] } {
   if (root.kind !== "map") return { tree: root, faults: [] };
-  const gathering = new Gathering(main, library);
+  const gathering = new Gathering(main, library, allowance);
   gathering.take(root, main, []);
   return { tree: gathering.tree(root), faults: gathering.faults };
 }
@@ -64,13 +66,15 @@ class Gathering {
   readonly faults: Fault[] = [];
   readonly #main: string;
   readonly #library: Library;
+  readonly #allowance: Allowance;
   /** Where each file was included first. */
   readonly #included = new Map<string, string>();
   readonly #sections = new Map<string, Entry>();
 
-  constructor(main: string, library: Library) {
+  constructor(main: string, library: Library, allowance: Allowance) {
     this.#main = main;
     this.#library = library;
+    this.#allowance = allowance;
   }
 
   tree(root: MapTree): MapTree {
@@ -119,7 +123,7 @@ class Gathering {
     this.#included.set(name, this.#place(at));
     const text = this.#library.read(name);
     if (text === null) this.#fault(at, path, `there is no file ${name} in the folder of the main file`);
-    const { tree, faults } = readYaml(text ?? "", name);
+    const { tree, faults } = readYaml(text ?? "", name, this.#allowance);
     this.faults.push(...faults);
     if (tree?.kind === "map") this.take(tree, name, trail);
     else if (tree !== null && !(tree.kind === "scalar" && tree.value === null))

@@ -14,6 +14,7 @@ import { Findings, faultAt, faultsOf, type Part } from "./problems.ts";
 import { readRules, type Scope } from "./rules.ts";
 import { NAME_EXPECTED, name as nameSchema, revision, SECTIONS, sweep, watch, webhooks } from "./schema.ts";
 import { locate, lookUp, type MapTree, readYaml, type Tree, toValue } from "./tree.ts";
+import { Allowance } from "./yaml.ts";
 
 export interface LoadOptions {
   readonly adapters: Adapters;
@@ -54,8 +55,10 @@ export function loadFile(path: string, options: LoadOptions): Configuration {
 /** The same for text that came from elsewhere. Throws `ConfigurationError<FileProblem>` with every problem. */
 export function loadText(text: string, options: LoadOptions): Configuration {
   const findings = new Findings(options.name ?? "branchline.yaml");
-  const { tree, faults } = readYaml(text);
-  const whole = withIncludes(tree ?? NOTHING, options.name ?? "", options.library ?? noLibrary);
+  const allowance = new Allowance();
+  const { tree, faults } = readYaml(text, undefined, allowance);
+  const library = options.library ?? noLibrary;
+  const whole = withIncludes(tree ?? NOTHING, options.name ?? "", library, allowance);
   for (const fault of [...faults, ...whole.faults]) findings.add(fault);
   const configuration = new Loader(whole.tree, options, findings).load();
   findings.throwIfAny();

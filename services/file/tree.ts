@@ -1,16 +1,7 @@
 /** YAML as a tree that remembers where each thing stood, so that a problem can name its line. */
-import {
-  type Document,
-  isAlias,
-  isMap,
-  isNode,
-  isPair,
-  isScalar,
-  isSeq,
-  LineCounter,
-  parseDocument,
-} from "yaml";
+import { isAlias, isCollection, isMap, isNode, isPair, isScalar, isSeq } from "yaml";
 import type { Path } from "./configuration.ts";
+import { Allowance, LARGEST_TEXT, MOST_FAULTS, parseYaml } from "./yaml.ts";
 
 export interface Spot {
   /** From 1. */
@@ -49,43 +40,39 @@ export interface Fault {
   readonly hint: string;
 }
 
-const LARGEST_TEXT = 1024 * 1024;
-/** After aliases are followed: a file of ten lines can mean billions of nodes. */
-const MOST_NODES = 100_000;
 const DEEPEST = 64;
+const LONGEST_KEY = 1024;
 const START: Spot = { line: 1, column: 1 };
 
-/** The tree, or null and what is wrong with the text. Messages never hold a piece of the text. */
-export function readYaml(text: string, file?: string): { tree: Tree | null; faults: readonly Fault[] } {
+/**
+ * The tree, or null and what is wrong with the text. Messages never hold a piece of the text. What is included shares
+ * the allowance of what includes it.
+ */
+export function readYaml(
+  text: string,
+  file?: string,
+  allowance = new Allowance(),
+): { tree: Tree | null; faults: readonly Fault[] } {
   const named = file === undefined ? {} : { file };
   if (text.length > LARGEST_TEXT) return failed({ ...START, ...named }, "the file is larger than 1 MiB");
-  const lines = new LineCounter();
-  const document = parseDocument(text, {
-    lineCounter: lines,
-    prettyErrors: false,
-    strict: true,
-    version: "1.2",
-  });
+  const { contents, complaints, lines } = parseYaml(text, allowance);
   const spot = (offset: number): Spot => {
     const { line, col } = lines.linePos(offset);
     return { line: Math.max(line, 1), column: Math.max(col, 1), ...named };
   };
-  const complaints = [...document.errors, ...document.warnings];
   if (complaints.length > 0)
     return {
       tree: null,
-      faults: complaints.map(({ code, pos }) => ({
-        at: spot(pos[0]),
-        path: [],
-        problem: WORDS[code] ?? "the YAML cannot be read from here on",
-        hint: HINTS[code] ?? "",
-      })),
+      faults: complaints.map(({ at, problem, hint }) => ({ at: spot(at), path: [], problem, hint })),
     };
+  const planter = new Planter(allowance, spot);
   try {
-    return { tree: new Planter(document, spot).plant(document.contents, 0), faults: [] };
+    const tree = planter.plant(contents, 0);
+    return { tree: planter.faults.length > 0 ? null : tree, faults: planter.faults };
   } catch (thrown) {
-    if (thrown instanceof TreeFault) return failed(thrown.at, thrown.message, thrown.hint);
-    throw thrown;
+    if (!(thrown instanceof TreeFault)) throw thrown;
+    const { at, message: problem, hint } = thrown;
+    return { tree: null, faults: [...planter.faults, { at, path: [], problem, hint }] };
   }
 }
 
@@ -136,28 +123,68 @@ class TreeFault extends Error {
   }
 }
 
-/** Turns the library's nodes into trees, following aliases and merge keys (`<<`), within bounds. */
-class Planter {
-  readonly #document: Document;
-  readonly #spot: (offset: number) => Spot;
-  #nodes = 0;
+/** What stands under an anchor; `tree` is null while it is still being read. */
+interface Anchored {
+  tree: Tree | null;
+  values: number;
+  /** Levels below its own. */
+  height: number;
+}
 
-  constructor(document: Document, spot: (offset: number) => Spot) {
-    this.#document = document;
+/**
+ * Turns the library's nodes into trees, following aliases and merge keys (`<<`), within bounds. An alias shares the tree
+ * of its anchor: the library's own way to find that goes through the whole document for every alias. Likewise keys are
+ * compared here, since the library compares each with all before it.
+ */
+class Planter {
+  /** Keys that are given twice. */
+  readonly faults: Fault[] = [];
+  readonly #allowance: Allowance;
+  readonly #spot: (offset: number) => Spot;
+  readonly #anchors = new Map<string, Anchored>();
+  /** The deepest level reached since somebody last asked. */
+  #reached = 0;
+
+  constructor(allowance: Allowance, spot: (offset: number) => Spot) {
+    this.#allowance = allowance;
     this.#spot = spot;
   }
 
   plant(node: unknown, depth: number): Tree {
     const at = this.#at(node);
-    this.#nodes += 1;
-    if (this.#nodes > MOST_NODES)
-      throw new TreeFault(at, `anchors multiply to more than ${MOST_NODES} values`);
-    if (depth > DEEPEST) throw new TreeFault(at, `values are nested deeper than ${DEEPEST} levels`);
-    if (isAlias(node)) {
-      const target = node.resolve(this.#document);
-      if (target === undefined) throw new TreeFault(at, "an alias names an anchor that is not set before it");
-      return this.plant(target, depth + 1);
-    }
+    this.#take(1, depth, at);
+    if (isAlias(node)) return this.#alias(node.source, depth, at);
+    const anchor = isScalar(node) || isCollection(node) ? node.anchor : undefined;
+    if (!anchor) return this.#value(node, at, depth);
+    const anchored: Anchored = { tree: null, values: 0, height: 0 };
+    const { values } = this.#allowance;
+    const reached = this.#reached;
+    // From here on, so that what stands below may replace it by another of the same name.
+    this.#anchors.set(anchor, anchored);
+    this.#reached = depth;
+    anchored.tree = this.#value(node, at, depth);
+    anchored.values = 1 + values - this.#allowance.values;
+    anchored.height = this.#reached - depth;
+    this.#reached = Math.max(reached, this.#reached);
+    return anchored.tree;
+  }
+
+  #alias(name: string, depth: number, at: Spot): Tree {
+    const anchored = this.#anchors.get(name);
+    if (anchored === undefined) throw new TreeFault(at, "an alias names an anchor that is not set before it");
+    if (anchored.tree === null) throw tooDeep(at);
+    this.#take(anchored.values, depth + 1 + anchored.height, at);
+    return anchored.tree;
+  }
+
+  #take(values: number, depth: number, at: Spot): void {
+    if (!this.#allowance.takeValues(values))
+      throw new TreeFault(at, `anchors multiply to more than ${Allowance.MOST_VALUES} values`);
+    if (depth > DEEPEST) throw tooDeep(at);
+    this.#reached = Math.max(this.#reached, depth);
+  }
+
+  #value(node: unknown, at: Spot, depth: number): Tree {
     if (isMap(node)) return this.#map(node.items, at, depth);
     if (isSeq(node))
       return { kind: "list", at, items: node.items.map((item) => this.plant(item, depth + 1)) };
@@ -167,10 +194,15 @@ class Planter {
   #map(items: readonly unknown[], at: Spot, depth: number): MapTree {
     const own = new Map<string, Entry>();
     const merged = new Map<string, Entry>();
+    const keys = new Set<string>();
     for (const pair of items) {
       if (!isPair(pair)) continue;
       const keyAt = this.#at(pair.key);
       const key = keyOf(pair.key, keyAt);
+      if (keys.has(key) && this.faults.length < MOST_FAULTS)
+        this.faults.push({ at: keyAt, path: [], problem: GIVEN_TWICE, hint: "" });
+      keys.add(key);
+      if (isScalar(pair.key) && pair.key.anchor) this.plant(pair.key, depth + 1);
       const tree = pair.value === null ? nothing(keyAt) : this.plant(pair.value, depth + 1);
       if (key === "<<")
         for (const [name, entry] of mergeKey(tree)) if (!merged.has(name)) merged.set(name, entry);
@@ -183,6 +215,10 @@ class Planter {
     return isNode(node) && node.range ? this.#spot(node.range[0]) : START;
   }
 }
+
+const GIVEN_TWICE = "this key is given twice";
+
+const tooDeep = (at: Spot): TreeFault => new TreeFault(at, `values are nested deeper than ${DEEPEST} levels`);
 
 function mergeKey(tree: Tree): [string, Entry][] {
   const maps = tree.kind === "list" ? tree.items : [tree];
@@ -198,6 +234,8 @@ function keyOf(node: unknown, at: Spot): string {
   if (typeof value !== "string" && typeof value !== "number" && typeof value !== "boolean")
     throw new TreeFault(at, "expected a plain word as key", "Put it in quotes.");
   if (value === "__proto__") throw new TreeFault(at, "this key is not allowed");
+  if (String(value).length > LONGEST_KEY)
+    throw new TreeFault(at, `the key is longer than ${LONGEST_KEY} characters`);
   return String(value);
 }
 
@@ -215,26 +253,3 @@ function nothing(at: Spot): ScalarTree {
 function failed(at: Spot, problem: string, hint = "") {
   return { tree: null, faults: [{ at, path: [], problem, hint }] };
 }
-
-/** The library's own messages may quote the text, and with it a credential. */
-const WORDS: Readonly<Record<string, string>> = {
-  BAD_ALIAS: "an alias names an anchor that is not set before it",
-  BAD_DQ_ESCAPE: "an unknown escape in double quotes",
-  BAD_INDENT: "the indentation does not fit, or a bracket before it is not closed",
-  BAD_SCALAR_START: "text may not begin with this character without quotes",
-  BLOCK_AS_IMPLICIT_KEY: "a mapping may not begin here",
-  DUPLICATE_KEY: "this key is given twice",
-  MISSING_CHAR: "a character is missing, such as a closing quote or bracket, or a colon",
-  MULTILINE_IMPLICIT_KEY: "a key must be on one line",
-  MULTIPLE_DOCS: "the file holds more than one document",
-  TAB_AS_INDENT: "tabs may not indent",
-  TAG_RESOLVE_FAILED: "tags are not supported",
-  UNEXPECTED_TOKEN: "nothing of this kind may stand here",
-};
-
-const HINTS: Readonly<Record<string, string>> = {
-  BAD_SCALAR_START: "Put the text in quotes.",
-  BLOCK_AS_IMPLICIT_KEY: 'Put the text in quotes if it holds ": ".',
-  MULTIPLE_DOCS: "Write one file for each.",
-  TAB_AS_INDENT: "Use spaces.",
-};
