@@ -111,15 +111,18 @@ export function seconds(ms: number): number {
 
 /** 400 AccessDeniedException unless the caller's policy allows the action on the secret. */
 export function authorise(principal: Principal, action: string, resource: string): void {
-  const allowed = principal.allow.some((entry) => {
-    const [actions = "", resources = "*"] = entry.split(" ");
-    return glob(actions, action) && glob(resources, resource);
-  });
-  if (allowed) return;
+  if (allows(principal, action, resource)) return;
   throw new AwsRefusal(
     "AccessDeniedException",
     `User: ${principal.arn} is not authorized to perform: ${action} on resource: ${resource} because no identity-based policy allows the ${action} action`,
   );
+}
+
+export function allows(principal: Principal, action: string, resource: string): boolean {
+  return principal.allow.some((entry) => {
+    const [actions = "", resources = "*"] = entry.split(" ");
+    return glob(actions, action) && glob(resources, resource);
+  });
 }
 
 function glob(pattern: string, value: string): boolean {

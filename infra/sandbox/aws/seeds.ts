@@ -4,7 +4,7 @@
 export interface Principal {
   readonly account: string;
   readonly arn: string;
-  /** "secretsmanager:Describe* prd/*": an action and, unless it is for all, the secret names it is for. */
+  /** "secretsmanager:Describe* prd/*": an action and, unless it is for all, the secret names (or role ARNs) it is for. */
   readonly allow: readonly string[];
 }
 

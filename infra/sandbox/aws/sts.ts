@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Context } from "hono";
 import { AwsRefusal, answerXml, escapeXml, STS_NAMESPACE } from "./answers.ts";
+import { allows } from "./input.ts";
 import type { Principal } from "./seeds.ts";
 import type { AwsState } from "./state.ts";
 
@@ -37,8 +38,12 @@ function assumeRole(state: AwsState, principal: Principal, form: URLSearchParams
     throw new AwsRefusal("ValidationError", "Value at 'durationSeconds' failed to satisfy constraint.");
   }
   const role = state.roles.find((each) => each.arn === arn);
-  // A role that does not exist and one that does not trust the caller look the same.
-  if (role === undefined || role.externalId !== form.get("ExternalId")) {
+  // A role that does not exist, one that does not trust the caller, and a caller who may not: all look the same.
+  if (
+    role === undefined ||
+    role.externalId !== form.get("ExternalId") ||
+    !allows(principal, "sts:AssumeRole", arn)
+  ) {
     throw new AwsRefusal(
       "AccessDenied",
       `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${arn}`,

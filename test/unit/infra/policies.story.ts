@@ -62,12 +62,17 @@ export async function playVercel(): Promise<Calls> {
 
 // ---------------------------------------------------------------- GitHub
 
-export async function playGitHub(permissions: Readonly<Record<string, "read" | "write">>): Promise<Calls> {
+export type GitHubPermissions = Readonly<Record<string, "read" | "write">>;
+
+/** Environments are made by whoever may; for others they are there. */
+export async function playGitHub(permissions: GitHubPermissions): Promise<Calls> {
   const { organization, repository, appId, installationId } = GITHUB_DEFAULTS;
   const vendor = await startGitHub({
     apps: [{ id: appId, installations: [{ id: installationId, account: organization, permissions }] }],
   });
   const calls = new Set<string>();
+  const makes = permissions["administration"] === "write";
+  const environment = makes ? "made-here" : "preview";
   const privateKey = vendor.state.apps[0]?.privateKey ?? "";
   const open = (scope: object) =>
     new Hand(
@@ -77,7 +82,7 @@ export async function playGitHub(permissions: Readonly<Record<string, "read" | "
         app: { id: appId, installation: installationId, privateKey: "env:K" },
         api: vendor.url,
         privateNetwork: true,
-        createEnvironments: true,
+        createEnvironments: makes,
       },
       { "env:K": privateKey },
       ({ operation }) => calls.add(operation),
@@ -87,15 +92,15 @@ export async function playGitHub(permissions: Readonly<Record<string, "read" | "
       {},
       { family: "dependabot" },
       { as: "variable" },
-      { environment: "made-here" },
-      { environment: "made-here", as: "variable" },
+      { environment },
+      { environment, as: "variable" },
     ];
     for (const target of inRepository) await live(open({ repository }), target);
     const selected = { visibility: "selected", selectedRepositories: [repository] };
     const inOrganization = [selected, { ...selected, family: "dependabot" }, { as: "variable" }];
     for (const target of inOrganization) await live(open({ organization }), target);
     await meetUnseen(open({ repository }), { as: "variable" });
-    await meetUnseen(open({ repository }), { as: "variable", environment: "made-here" });
+    await meetUnseen(open({ repository }), { as: "variable", environment });
     for (const target of inOrganization) await meetUnseen(open({ organization }), target);
     return calls;
   } finally {
@@ -115,11 +120,20 @@ async function meetUnseen(hand: Hand, target: unknown): Promise<void> {
 
 // ---------------------------------------------------------------- AWS
 
-export async function playAws(allow: readonly string[], externalId: string): Promise<Calls> {
+export interface AwsRights {
+  /** Of whoever assumes the role. */
+  readonly caller: readonly string[];
+  readonly role: readonly string[];
+  readonly externalId: string;
+  /** What names of secrets begin with. */
+  readonly prefix: string;
+}
+
+export async function playAws({ caller, role, externalId, prefix }: AwsRights): Promise<Calls> {
   const { accessKeyId, secretAccessKey, roleArn, region, account } = AWS_DEFAULTS;
   const vendor = await startAws({
-    keys: [{ accessKeyId, secretAccessKey, allow: ["sts:AssumeRole"] }],
-    roles: [{ arn: roleArn, externalId, allow }],
+    keys: [{ accessKeyId, secretAccessKey, allow: caller }],
+    roles: [{ arn: roleArn, externalId, allow: role }],
   });
   const calls = new Set<string>();
   const open = () =>
@@ -139,7 +153,7 @@ export async function playAws(allow: readonly string[], externalId: string): Pro
       ({ operation }) => calls.add(operation),
     );
   try {
-    const target = { secretId: "shop/db" };
+    const target = { secretId: `${prefix}db` };
     await live(open(), target); // ends with a secret that waits for its deletion
     await live(open(), target); // and is revived
     return calls;

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
 import {
+  type AwsRights,
   type Calls,
   playAws,
   playGitHub,
@@ -58,9 +59,14 @@ describe("github-app-manifest.json and github-app.md", () => {
   };
   const rows = rowsOf(policy("github-app.md"));
   const calls = rows.filter(([call]) => call.includes(" "));
+  /** Said in the document and not in the manifest: most do without. */
+  const ON_DEMAND = { administration: "write" } as const;
 
   test("allow all that is done, and name the calls that are made and no other", async () => {
-    const made = await playGitHub(manifest.default_permissions);
+    const made = new Set([
+      ...(await playGitHub(manifest.default_permissions)),
+      ...(await playGitHub({ ...manifest.default_permissions, ...ON_DEMAND })),
+    ]);
     expect(sorted(calls.map(([call]) => call))).toEqual(sorted(made));
     const source = sourceOf("github");
     expect(notMade(all(source, /"((?:GET|POST|PUT|PATCH|DELETE) \/[^"]+)"/g), made)).toEqual([]);
@@ -80,7 +86,15 @@ describe("github-app-manifest.json and github-app.md", () => {
       const [name = "", level = ""] = permission.split(": ");
       if (name !== "" && needed[name] !== "write") needed[name] = level;
     }
-    expect(manifest.default_permissions).toEqual(needed);
+    expect({ ...manifest.default_permissions, ...ON_DEMAND }).toEqual(needed);
+  });
+
+  test("leave out of the manifest what only making environments needs", async () => {
+    expect(Object.keys(manifest.default_permissions)).not.toContain("administration");
+    const made = await playGitHub(manifest.default_permissions);
+    const left = calls.filter(([call]) => !made.has(call)).map(([, permission]) => permission);
+    expect(left).toEqual(["administration: write"]);
+    expect(policy("github-app.md")).toContain('`"administration": "write"`');
   });
 
   test("ask for the events that are understood", () => {
@@ -97,6 +111,7 @@ interface IamPolicy {
   readonly Statement: readonly {
     readonly Sid: string;
     readonly Action: readonly string[];
+    readonly Resource?: string;
     readonly Condition?: { readonly StringEquals: Readonly<Record<string, string>> };
   }[];
 }
@@ -104,17 +119,30 @@ interface IamPolicy {
 /** AWS asks for these beside the call's own, for tags and for replicas on creation. */
 const IMPLIED = ["ReplicateSecretToRegions", "TagResource"];
 
-describe("aws-iam-policy.json and aws-trust-policy.json", () => {
+describe("aws-iam-policy.json, aws-trust-policy.json and aws-caller-policy.json", () => {
   const iam = JSON.parse(policy("aws-iam-policy.json")) as IamPolicy;
   const trust = JSON.parse(policy("aws-trust-policy.json")) as IamPolicy;
+  const caller = JSON.parse(policy("aws-caller-policy.json")) as IamPolicy;
   const actions = iam.Statement.flatMap(({ Action }) => Action);
   const allowed = actions.flatMap((action) => action.split("secretsmanager:")[1] ?? []);
   const trusted = trust.Statement.flatMap(({ Action }) => Action);
+  const names = iam.Statement.flatMap(({ Resource = "*" }) => Resource.split(":secret:")[1] ?? []);
+  const prefix = names[0]?.replace("*", "") ?? "";
+  /** As the stand-in takes them: an action and what it is for, a secret by its name. */
+  const rightsOf = ({ Statement }: IamPolicy): string[] =>
+    Statement.flatMap(({ Action, Resource = "*" }) =>
+      Action.map((action) => `${action} ${Resource.split(":secret:").at(-1)}`),
+    );
+  const RIGHTS: AwsRights = {
+    caller: rightsOf(caller),
+    role: rightsOf(iam),
+    externalId: trust.Statement[0]?.Condition?.StringEquals["sts:ExternalId"] ?? "",
+    prefix,
+  };
 
   test("allow all that is done, and name the calls that are made and no other", async () => {
-    const externalId = trust.Statement[0]?.Condition?.StringEquals["sts:ExternalId"] ?? "";
-    expect(externalId).not.toBe("");
-    const made = await playAws(actions, externalId);
+    expect(RIGHTS.externalId).not.toBe("");
+    const made = await playAws(RIGHTS);
     // Whoever has a credential may ask whose it is.
     const calls = [...made].filter((call) => call !== "GetCallerIdentity");
     const named = [...allowed.filter((call) => !IMPLIED.includes(call)), ...trusted.map((a) => a.slice(4))];
@@ -124,10 +152,25 @@ describe("aws-iam-policy.json and aws-trust-policy.json", () => {
   });
 
   test("are not enough with a single one of them missing", async () => {
-    for (const action of actions.filter((each) => each.startsWith("secretsmanager:"))) {
-      const rest = actions.filter((each) => each !== action);
-      await expect(playAws([...rest, "sts:AssumeRole"], "external"), action).rejects.toThrow();
+    for (const right of RIGHTS.role.filter((each) => each.startsWith("secretsmanager:"))) {
+      const role = RIGHTS.role.filter((each) => each !== right);
+      await expect(playAws({ ...RIGHTS, role }), right).rejects.toThrow();
     }
+    await expect(playAws({ ...RIGHTS, caller: [] })).rejects.toMatchObject({ code: "forbidden" });
+  });
+
+  test("reach the secrets under one prefix, which is said to be narrowed, and no other", async () => {
+    expect(new Set(names)).toEqual(new Set([`${prefix}*`]));
+    expect(prefix).not.toBe("");
+    expect(policy("aws.md")).toContain(`\`secret:${prefix}*\``);
+    await expect(playAws({ ...RIGHTS, prefix: "other/" })).rejects.toThrow();
+  });
+
+  test("have the caller assume the role that is trusted, and nothing else", () => {
+    expect(caller.Statement.flatMap(({ Action }) => Action)).toEqual(trusted);
+    expect(caller.Statement.map(({ Resource }) => Resource)).toEqual([
+      expect.stringMatching(/^arn:aws:iam::\d{12}:role\/[^*]+$/),
+    ]);
   });
 
   test("allow the key of a customer only through Secrets Manager", () => {
