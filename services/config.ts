@@ -164,8 +164,8 @@ export function parseMasterKey(text: string): Uint8Array | null {
 }
 
 /**
- * The credential that `env:NAME` or `file:PATH` points at; a file loses one newline at its end. Throws
- * `unauthenticated` naming the reference if nothing is there, or if it may not be used as a credential.
+ * The credential that `env:NAME` or `file:PATH` points at, without one line end behind it: files end in one, and whoever
+ * makes a variable of a file takes it along. Throws `unauthenticated` naming the reference if nothing is there, or if it may not be used as a credential.
  */
 export function resolveReference({ ref }: CredentialRef, env: EnvironmentVariables = process.env): Secret {
   const refused = refuseCredentialRef(ref);
@@ -173,7 +173,8 @@ export function resolveReference({ ref }: CredentialRef, env: EnvironmentVariabl
   if (refused !== null) throw new SyncError("unauthenticated", `the reference ${refused}`);
   if (isStoredRef(ref))
     throw new SyncError("unauthenticated", `${ref} is read by a server that runs, and by nobody else`);
-  const value = ref.startsWith("env:") ? env[ref.slice("env:".length)] : readCredentialFile(ref);
+  const written = ref.startsWith("env:") ? env[ref.slice("env:".length)] : readCredentialFile(ref);
+  const value = written?.replace(/\r?\n$/, "");
   if (value === undefined || value === "")
     throw new SyncError("unauthenticated", `${ref} is not set or empty`, {
       next: `Set ${ref} where Branchline runs.`,
@@ -308,7 +309,7 @@ function readCredentialFile(ref: string): string {
     const stats = statSync(path);
     if (!stats.isFile() || stats.size > LARGEST_CREDENTIAL_BYTES)
       throw new SyncError("unauthenticated", `${ref} is no file of at most 64 KiB`);
-    return readFileSync(path, "utf8").replace(/\r?\n$/, "");
+    return readFileSync(path, "utf8");
   } catch (thrown) {
     if (thrown instanceof SyncError) throw thrown;
     const missing = (thrown as NodeJS.ErrnoException).code === "ENOENT";

@@ -51,6 +51,7 @@ export function createIo(options: IoOptions): Io {
     signal: options.signal,
     fingerprint: options.fingerprint,
     async fetch(request) {
+      refuseHeaders(request);
       await options.admit?.(request);
       const started = performance.now();
       let status: number | null = null;
@@ -131,6 +132,22 @@ async function exchange(options: IoOptions, request: OutgoingRequest): Promise<O
     options.signal.removeEventListener("abort", stop);
   }
 }
+
+/** A credential with a line end in it would look like a connection that fails, and be tried again for ever. */
+function refuseHeaders({ vendor, operation, headers = {} }: OutgoingRequest): void {
+  const refused = Object.keys(headers).find((name) => UNCARRIED.test(headers[name] ?? ""));
+  if (refused === undefined) return;
+  const credential = CREDENTIAL_HEADER.test(refused);
+  const what = credential ? "the credential" : `the header ${refused.toLowerCase()}`;
+  throw new SyncError(
+    credential ? "unauthenticated" : "internal",
+    `${what} for ${vendor} holds a character that no HTTP header can carry`,
+    { vendor, operation, next: "Put it there again without line ends, and without what was copied along." },
+  );
+}
+
+const UNCARRIED = /[^\t\x20-\x7e\x80-\xff]/;
+const CREDENTIAL_HEADER = /authorization|token/i;
 
 function outgoingHeaders(request: OutgoingRequest): Record<string, string> {
   const headers: Record<string, string> = {

@@ -76,7 +76,7 @@ export class VaultSession {
     if (answer.status !== 200) throw vaultError(answer, operation, false);
     const { data } = decodeJson(answer.response, lookupAnswer, { vendor: "vault", operation });
     if ("token" in this.#auth && data.ttl > 0) {
-      const token = this.#credential(this.#auth.token);
+      const token = trimmed(this.#credential(this.#auth.token));
       leases.set(this.#key(), leaseOf(token, data.ttl, data.creation_ttl ?? data.ttl, data.renewable));
     }
     return { namespace: data.namespace_path?.replace(/^\/+|\/+$/g, "") };

@@ -155,8 +155,12 @@ describe("resolveReference()", () => {
     rmSync(folder, { recursive: true });
   });
 
-  test("reads the environment as it is", () => {
-    expect(resolveReference({ ref: "env:TOKEN" }, { TOKEN: " kept \n" }).reveal()).toBe(" kept \n");
+  test.each([
+    [" kept ", " kept "],
+    ["from-a-file\n", "from-a-file"],
+    ["two\r\nlines\r\n", "two\r\nlines"],
+  ])("reads %j of the environment without the line end behind it", (written, value) => {
+    expect(resolveReference({ ref: "env:TOKEN" }, { TOKEN: written }).reveal()).toBe(value);
   });
 
   test("reads a file without the newline at its end", () => {
@@ -168,8 +172,9 @@ describe("resolveReference()", () => {
   test.each([
     ["env:GONE", "env:GONE is not set or empty"],
     ["env:EMPTY", "env:EMPTY is not set or empty"],
+    ["env:LINE_END", "env:LINE_END is not set or empty"],
   ])("says that nothing is at %s", (ref, message) => {
-    expect(refuseReference({ ref }, { EMPTY: "" })).toBe(message);
+    expect(refuseReference({ ref }, { EMPTY: "", LINE_END: "\n" })).toBe(message);
   });
 
   test("says what is wrong with a file", () => {

@@ -91,6 +91,26 @@ describe("createIo().fetch()", () => {
     expect(calls[0]?.ms).toBeLessThan(2_000);
   });
 
+  test.each([
+    ["a line end in the middle", "authorization", "Bearer abc\ndef"],
+    ["a line end behind it", "x-vault-token", "hvs.abc\n"],
+    ["an invisible character", "Authorization", "Bearer abc\u200b"],
+  ])("says of a credential with %s what is wrong with it, and asks nobody", async (_, name, value) => {
+    const asked: OutgoingRequest[] = [];
+    const counting = io({
+      admit: async (request) => {
+        asked.push(request);
+      },
+    });
+    const error = await failure(counting.fetch(get(1, { headers: { [name]: value } })));
+    expect(error).toMatchObject({
+      code: "unauthenticated",
+      message: "the credential for acme holds a character that no HTTP header can carry",
+    });
+    expect(inspect(error, { depth: 9 })).not.toContain("abc");
+    expect(asked).toEqual([]);
+  });
+
   test("makes no call that is not admitted", async () => {
     let asked = 0;
     const port = await listen((_, response) => {

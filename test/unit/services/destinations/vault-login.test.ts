@@ -157,6 +157,15 @@ describe("a token", () => {
     await open(given, { "env:TOKEN": token }).observe();
     expect(count(/renew-self/)).toBe(1);
   });
+
+  test("that is given with a line end behind it is renewed as well", async () => {
+    const token = vendor.state.createToken({ ttlSeconds: 3600 });
+    const given = { token: "env:TOKEN" };
+    await open(given, { "env:TOKEN": `${token}\n` }).check();
+    later(0.6 * 3_600_000);
+    await open(given, { "env:TOKEN": `${token}\n` }).observe();
+    expect(count(/renew-self/)).toBe(1);
+  });
 });
 
 describe("check()", () => {
