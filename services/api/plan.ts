@@ -18,6 +18,9 @@ export const sentDocument = {
     .array(z.strictObject({ name: fileName, text: z.string().max(MOST_BYTES) }))
     .min(1)
     .max(100)
+    .refine((files) => files.reduce((sum, { text }) => sum + text.length, 0) <= MOST_BYTES, {
+      message: "the files together are larger than 1 MiB",
+    })
     .meta({ description: "The main file first, then what it includes, named relative to its folder." }),
   prune: z.boolean().default(false).meta({ description: "Rules that left are let go." }),
 };

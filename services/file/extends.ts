@@ -1,6 +1,10 @@
 /** `extends`: a rule takes over everything of another and says only what differs. */
 import { didYouMean } from "../sync/suggest.ts";
 import type { Entry, Fault, MapTree, Tree } from "./tree.ts";
+import { Allowance, MOST_FAULTS } from "./yaml.ts";
+
+/** Rules that extend one another, one over the other. */
+const LONGEST_TRAIL = 64;
 
 /**
  * Rules with what they extend merged in: mappings deep, everything else replaced, null removes. Two
@@ -14,15 +18,27 @@ export function resolveExtends(rules: MapTree): {
 } {
   const faults: Fault[] = [];
   const done = new Map<string, MapTree>();
+  // A few lines that many rules extend can mean more than there is memory for.
+  const allowance = new Allowance();
+  let full = false;
+
+  function take(tree: MapTree, at: Fault["at"], name: string): boolean {
+    if (full) return false;
+    full = !allowance.takeValues(sizeOf(tree));
+    const problem = `what rules extend multiplies to more than ${Allowance.MOST_VALUES} values`;
+    if (full) faults.push({ at, path: ["rules", name], problem, hint: "Split the document." });
+    return !full;
+  }
 
   function resolve(name: string, trail: readonly string[]): MapTree | null {
     const finished = done.get(name);
     if (finished !== undefined) return finished;
     const tree = rules.entries.get(name)?.tree;
-    if (tree?.kind !== "map") return null;
+    if (tree?.kind !== "map" || full) return null;
     const own = without(tree, (key) => key === "extends" || key.startsWith("x-"));
     const bases = basesOf(tree, name, [...trail, name]);
     const merged = [...bases, own].reduce(mergeRules);
+    if (!take(merged, tree.at, name)) return null;
     done.set(name, merged);
     return merged;
   }
@@ -33,20 +49,21 @@ export function resolveExtends(rules: MapTree): {
     const many = written.kind === "list";
     return (many ? written.items : [written]).flatMap((item, index) => {
       const path = many ? ["rules", name, "extends", index] : ["rules", name, "extends"];
-      const fault = (problem: string, hint: string) => {
-        faults.push({ at: item.at, path, problem, hint });
+      const fault = (problem: string, hint = () => "") => {
+        if (faults.length < MOST_FAULTS) faults.push({ at: item.at, path, problem, hint: hint() });
         return [];
       };
       if (item.kind !== "scalar" || typeof item.value !== "string")
-        return fault("expected the name of a rule, or a list of names", "");
+        return fault("expected the name of a rule, or a list of names");
       if (trail.includes(item.value))
-        return fault(`extends itself: ${[...trail, item.value].join(" -> ")}`, "Break the circle.");
+        return fault(`extends itself: ${[...trail, item.value].join(" -> ")}`, () => "Break the circle.");
+      if (trail.length > LONGEST_TRAIL)
+        return fault(`more than ${LONGEST_TRAIL} rules extend one another, one over the other`);
       const base = resolve(item.value, trail);
+      if (full || (base !== null && !take(base, item.at, name))) return [];
       if (base !== null) return [base];
-      return fault(
-        `there is no rule "${item.value}" to extend`,
-        didYouMean(item.value, rules.entries.keys()),
-      );
+      const wanted = item.value;
+      return fault(`there is no rule "${wanted}" to extend`, () => didYouMean(wanted, rules.entries.keys()));
     });
   }
 
@@ -71,6 +88,12 @@ export function pruneNulls(tree: MapTree, keep: readonly string[] = []): MapTree
 
 export function without(tree: MapTree, drop: (key: string) => boolean): MapTree {
   return { ...tree, entries: new Map([...tree.entries].filter(([key]) => !drop(key))) };
+}
+
+function sizeOf(tree: Tree): number {
+  if (tree.kind === "scalar") return 1;
+  const below = tree.kind === "list" ? tree.items : [...tree.entries.values()].map((entry) => entry.tree);
+  return below.reduce((sum, one) => sum + sizeOf(one), 1);
 }
 
 function mergeRules(base: MapTree, over: MapTree): MapTree {

@@ -231,13 +231,13 @@ class Loader {
 
   /** Looks at what is written, so that it also speaks where the section is wrong elsewhere. */
   #checkRepositories(): void {
-    const known = this.#names("sources");
+    const known = new Set(this.#names("sources"));
     const path = ["webhooks", "github", "repositories"];
     const repositories = lookUp(this.#root, path);
     if (repositories?.kind !== "map") return;
     for (const [repository, { tree }] of repositories.entries) {
       for (const [index, item] of tree.kind === "list" ? tree.items.entries() : []) {
-        if (item.kind !== "scalar" || typeof item.value !== "string" || known.includes(item.value)) continue;
+        if (item.kind !== "scalar" || typeof item.value !== "string" || known.has(item.value)) continue;
         const hint = didYouMean(item.value, known);
         const problem = `there is no source "${item.value}"`;
         this.#add(faultAt(this.#file, [...path, repository, index], problem, hint));

@@ -4,6 +4,7 @@ import { ConfigurationError, type Problem } from "../config.ts";
 import { didYouMean } from "../sync/suggest.ts";
 import type { FileProblem, FileWarning, Path } from "./configuration.ts";
 import { type Fault, locate, lookUp, type Spot, type Tree } from "./tree.ts";
+import { MOST_FAULTS } from "./yaml.ts";
 
 /** Collects everything that is wrong with one file. The same thing is only said once. */
 export class Findings {
@@ -15,10 +16,17 @@ export class Findings {
     this.#file = file;
   }
 
+  /** Throws all that was found once it is more than anybody reads: hints and places of more would only take time. */
   add(fault: Fault): void {
     const found = this.#locate(fault);
     const key = `${found.where} ${found.problem}`;
-    if (!this.#problems.has(key)) this.#problems.set(key, found);
+    if (this.#problems.has(key)) return;
+    if (this.#problems.size >= MOST_FAULTS) {
+      const more = `more than ${MOST_FAULTS} problems: only those found first are told`;
+      this.#problems.set("", { ...found, where: this.#file, problem: more, hint: "Mend these first." });
+      this.throwIfAny();
+    }
+    this.#problems.set(key, found);
   }
 
   /** What is allowed and yet probably a mistake. */
@@ -71,7 +79,7 @@ export function faultAt(
 
 /** Zod's issues in our words, each with its place, what was expected, and a guess at what was meant. */
 export function faultsOf(issues: readonly z.core.$ZodIssue[], part: Part, schema: z.core.$ZodType): Fault[] {
-  return issues.flatMap((issue) => faultsOfIssue(issue, [], part, schema));
+  return issues.slice(0, MOST_FAULTS + 1).flatMap((issue) => faultsOfIssue(issue, [], part, schema));
 }
 
 function faultsOfIssue(issue: z.core.$ZodIssue, above: Path, part: Part, schema: z.core.$ZodType): Fault[] {
@@ -79,13 +87,15 @@ function faultsOfIssue(issue: z.core.$ZodIssue, above: Path, part: Part, schema:
   const found = lookUp(part.tree, path);
   switch (issue.code) {
     case "unrecognized_keys":
-      return issue.keys.map((key) => {
+      return issue.keys.slice(0, MOST_FAULTS + 1).map((key) => {
         const known = keysAt(schema, path);
         const hint = didYouMean(key, known) || (known.length === 0 ? "" : `Known here: ${known.join(", ")}.`);
         return faultAt(part, [...path, key], `there is no "${key}" here`, hint, "key");
       });
     case "invalid_union":
-      return nearestBranch(issue.errors, found).flatMap((inner) => faultsOfIssue(inner, path, part, schema));
+      return nearestBranch(issue.errors, found)
+        .slice(0, MOST_FAULTS + 1)
+        .flatMap((inner) => faultsOfIssue(inner, path, part, schema));
     case "invalid_key":
     case "invalid_element":
       return [faultAt(part, path, issue.issues[0]?.message ?? issue.message, "", "key")];

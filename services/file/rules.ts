@@ -97,8 +97,9 @@ function lookAt(name: string, written: MapTree, scope: Scope, findings: Findings
 /** What may be meant and mostly is not, and what a preset asks to be thought of. */
 function warnOf(name: string, part: Part, written: readonly WrittenVariable[], findings: Findings): void {
   const variables = Object.fromEntries(written.map((one) => [one.name, one.expression]));
+  const places = new Map(written.map((one) => [`variables.${one.name}`, one.path]));
   for (const { path, code, message, hint } of lintRule({ name, variables })) {
-    const at = written.find((one) => `variables.${one.name}` === path)?.path ?? ["variables"];
+    const at = places.get(path) ?? ["variables"];
     findings.warn(name, code, faultAt(part, at, message, hint));
   }
   for (const { text, path } of presetsOf(part)) {

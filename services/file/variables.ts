@@ -7,6 +7,7 @@ import { checkAlias, DEFAULT_ALIAS, parseVariable } from "../sync/variables.ts";
 import type { Path } from "./configuration.ts";
 import { faultAt, type Part } from "./problems.ts";
 import { type Fault, lookUp } from "./tree.ts";
+import { MOST_FAULTS } from "./yaml.ts";
 
 /** One variable and where it was written: itself, or the preset it came from. */
 export interface WrittenVariable {
@@ -25,6 +26,7 @@ export function expandVariables(
   const faults: Fault[] = [];
   const found = new Map<string, WrittenVariable>();
   for (const { text, path } of presetsOf(rule)) {
+    if (faults.length > MOST_FAULTS) break;
     for (const entry of orFault(faults, rule, path, () => expandPreset(text, project)) ?? []) {
       const other = found.get(entry.name);
       if (other !== undefined && other.expression !== entry.expression)
@@ -54,9 +56,11 @@ export function checkExpressions(
   rule: Part,
 ): Fault[] {
   const faults: Fault[] = [];
+  const known = new Set(aliases);
   for (const { expression: text, path } of variables) {
+    if (faults.length > MOST_FAULTS) break;
     const expression = orFault(faults, rule, path, () => parseVariable(text));
-    if (expression?.kind !== "login" || aliases.length === 0 || aliases.includes(expression.alias)) continue;
+    if (expression?.kind !== "login" || aliases.length === 0 || known.has(expression.alias)) continue;
     faults.push(
       expression.alias === DEFAULT_ALIAS
         ? faultAt(rule, path, `"${text}" does not say which role`, `Write ${aliases[0]}.${text}`)

@@ -1,7 +1,13 @@
+/** Comparing two words takes microseconds, and a stranger's document may have any number of both. */
+const MOST_CANDIDATES = 500;
+
 /** The nearest of `known` to a misspelt word, or null when none is near enough to be meant. */
 export function nearest(word: string, known: Iterable<string>): string | null {
   let best: { word: string; distance: number } | null = null;
+  let looked = 0;
   for (const candidate of known) {
+    looked += 1;
+    if (looked > MOST_CANDIDATES) break;
     const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (best === null || distance < best.distance) best = { word: candidate, distance };
   }

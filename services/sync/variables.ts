@@ -38,6 +38,9 @@ export type VariableExpression = LoginExpression | TextExpression;
 /** The alias that `role: x` gives and that an expression may leave out. */
 export const DEFAULT_ALIAS = "default";
 
+/** Far beyond any that means something; options are read one on top of the other. */
+const LONGEST = 4096;
+
 /** Throws `invalid_target` with the position of what cannot be read and the likeliest correction. */
 export function parseVariable(text: string): VariableExpression {
   // Somebody pasted a connection string: say so, and do not repeat it.
@@ -45,6 +48,8 @@ export function parseVariable(text: string): VariableExpression {
     throw new SyncError("invalid_target", "a connection string stands where an expression is expected", {
       next: "Write for example app.pooled: the value is derived; if the string is a real one, change its password.",
     });
+  if (text.length > LONGEST && !text.startsWith("text:"))
+    throw new SyncError("invalid_target", `an expression is longer than ${LONGEST} characters`);
   if (text.startsWith("text:")) return { kind: "text", text, value: text.slice("text:".length) };
   const mark = text.indexOf("?");
   const path = mark === -1 ? text : text.slice(0, mark);
