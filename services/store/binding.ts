@@ -1,14 +1,13 @@
 /** Rule x branch: `wanted` rises when an input moves, `applied` follows. */
 import { and, eq, inArray, isNull, ne, or, sql } from "drizzle-orm";
 import { boolean, index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
-import { SyncError } from "../sync/errors.ts";
 import type { Adoption, BindingState, Reason } from "../sync/model.ts";
 import { type BranchRow, branch } from "./branch.ts";
 import { answered, branchline, type Db } from "./db.ts";
 import { destination } from "./destination.ts";
 import { groupedBy } from "./grouped.ts";
 import { place } from "./place.ts";
-import { type RuleRow, rule } from "./rule.ts";
+import { holdRules, type RuleRead, type RuleRow, rule } from "./rule.ts";
 import { type SourceRow, source } from "./source.ts";
 import { inherited, trail } from "./trail.ts";
 import { counter, instant } from "./work.ts";
@@ -125,24 +124,6 @@ export async function ensureBindings(
     made.length === 0 ? [] : db.insert(binding).values(made).returning(),
   ]);
   return all.flat();
-}
-
-type RuleRead = Pick<typeof rule.$inferSelect, "id" | "revision">;
-
-/**
- * Keeps rules as they were read for the rest of the transaction. Whoever changes one finds the binding that is made
- * of it meanwhile; whoever has just changed one, or is about to, is not waited for, since he waits for our branch.
- */
-async function holdRules(db: Db, rules: readonly RuleRead[]): Promise<void> {
-  if (rules.length === 0) return;
-  const { rowCount } = await db.execute(sql`
-    select 1 from branchline.rule r
-    join jsonb_to_recordset(${JSON.stringify(rules.map(({ id, revision }) => ({ id, revision })))}::jsonb)
-      as n(id uuid, revision bigint) on n.id = r.id and n.revision = r.revision
-    where r.orphaned_at is null
-    for share of r skip locked`);
-  if ((rowCount ?? 0) === rules.length) return;
-  throw new SyncError("conflict", "a rule was changed while one of its branches was read");
 }
 
 /** New inputs: one more generation is wanted at these places. `noticed`: what led to it. */

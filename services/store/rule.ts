@@ -1,6 +1,7 @@
 /** What the user wrote: which branches of a source go to which target of a destination. */
 import { and, eq, isNull, type SQL, sql } from "drizzle-orm";
 import { index, jsonb, text, uniqueIndex, uuid } from "drizzle-orm/pg-core";
+import { SyncError } from "../sync/errors.ts";
 import type { Rule } from "../sync/model.ts";
 import { branchline, type Db } from "./db.ts";
 import { type DestinationRow, destination } from "./destination.ts";
@@ -71,4 +72,24 @@ async function rulesWhere(db: Db, condition: SQL): Promise<RuleWithDestination[]
     .innerJoin(destination, eq(destination.id, rule.destinationId))
     .where(and(condition, isNull(rule.prunedAt)))
     .orderBy(rule.name);
+}
+
+/** As it was when it was loaded. */
+export type RuleRead = Pick<RuleRow, "id" | "revision">;
+
+/**
+ * Keeps rules as they were read for the rest of the transaction. Whoever changes one finds the binding that is made
+ * of it meanwhile; whoever has just changed one, or is about to, is not waited for, since he waits for our branch: that
+ * throws `conflict`.
+ */
+export async function holdRules(db: Db, rules: readonly RuleRead[]): Promise<void> {
+  if (rules.length === 0) return;
+  const { rowCount } = await db.execute(sql`
+    select 1 from branchline.rule r
+    join jsonb_to_recordset(${JSON.stringify(rules.map(({ id, revision }) => ({ id, revision })))}::jsonb)
+      as n(id uuid, revision bigint) on n.id = r.id and n.revision = r.revision
+    where r.orphaned_at is null
+    for share of r skip locked`);
+  if ((rowCount ?? 0) === rules.length) return;
+  throw new SyncError("conflict", "a rule was changed while one of its branches was read");
 }

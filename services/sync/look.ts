@@ -63,3 +63,10 @@ export function onlyReported(
     : drifted({ ...input, observation, ledger: mine });
   return drift.some(({ kind }) => kind === "foreign") ? [] : drift;
 }
+
+/** Whether the vendor's secret holds names that are not ours; as was known before where its contents were not read. */
+export function holdsOthers(input: PushInput, seen: Observation): boolean {
+  if (!seen.contents) return input.shared;
+  const ours = new Set(input.ledger.map((entry) => entry.name));
+  return input.traits.grain === "atomic" && seen.names.some((name) => !ours.has(name.name));
+}

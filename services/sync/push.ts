@@ -10,7 +10,7 @@ import type { Drift } from "./drift.ts";
 import { asSyncError, SyncError } from "./errors.ts";
 import type { Fingerprinter } from "./fingerprint.ts";
 import type { AskedProduction, GateInput } from "./gate.ts";
-import { isDue, look, onlyReported } from "./look.ts";
+import { holdsOthers, isDue, look, onlyReported } from "./look.ts";
 import type { Adoption, LedgerEntry, LoginMaterial, LoginWanted, Rule } from "./model.ts";
 import { revivesOurs } from "./ownership.ts";
 import { type Plan, plan } from "./plan.ts";
@@ -314,9 +314,3 @@ const partial = (first: SyncError, names: readonly string[]): SyncError =>
     ambiguous: first.ambiguous,
     names,
   });
-
-function holdsOthers(input: PushInput, seen: Observation): boolean {
-  if (!seen.contents) return input.shared;
-  const ours = new Set(input.ledger.map((entry) => entry.name));
-  return input.traits.grain === "atomic" && seen.names.some((name) => !ours.has(name.name));
-}
