@@ -1,5 +1,5 @@
 import { drizzle, type NodePgDatabase } from "drizzle-orm/node-postgres";
-import { pgSchema } from "drizzle-orm/pg-core";
+import { type PgTransactionConfig, pgSchema } from "drizzle-orm/pg-core";
 import pg from "pg";
 
 /** All our tables live in one schema, beside BullMQ's own. */
@@ -31,6 +31,8 @@ export interface DatabaseOptions {
   readonly max?: number;
   /** Milliseconds until a server that does not take a connection is given up; default: 5,000. */
   readonly connectMs?: number;
+  /** Milliseconds until a statement that nobody answers is given up, with its connection; default: 15,000. */
+  readonly answerMs?: number;
   /** False: what is committed may be lost if the server itself dies within a second, and nobody waits for its disk. */
   readonly durable?: boolean;
   readonly onError?: (error: Error) => void;
@@ -41,7 +43,7 @@ export interface DatabaseOptions {
  * frozen server costs seconds and not for ever.
  */
 export function openDatabase(options: DatabaseOptions): Database {
-  const { url, max = 16, connectMs = 5_000, durable = true, onError } = options;
+  const { url, max = 16, connectMs = 5_000, answerMs = 15_000, durable = true, onError } = options;
   const pool = new pg.Pool({
     Client: PreparingClient,
     connectionString: url,
@@ -51,7 +53,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     pipeline: true,
     connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: 30_000,
-    query_timeout: 15_000,
+    query_timeout: answerMs,
     statement_timeout: 14_000,
     application_name: "branchline",
     // A plan is made once per connection: to plan anew for each value costs more than any of ours takes.
@@ -61,18 +63,23 @@ export function openDatabase(options: DatabaseOptions): Database {
   // somebody holds (a transaction between two statements, a listener) by its own. Its next query tells the holder.
   pool.on("error", (error) => onError?.(error));
   pool.on("connect", (client) => client.on("error", () => undefined));
+  const transaction = async <T>(body: Body<T>, config?: PgTransactionConfig): Promise<T> => {
+    const ended = await connected(pool, async (client) => await transact(client, body, config));
+    if ("thrown" in ended) throw ended.thrown;
+    return ended.result;
+  };
   return {
-    db: drizzle(pool),
+    // Drizzle's own keeps the connection for ever if nobody answers its `begin`.
+    db: Object.assign(drizzle(pool), { transaction }),
     pool,
     together: async (body) => await connected(pool, async ({ db }) => await body(db)),
-    transaction: async (body) => {
-      const ended = await connected(pool, async (client) => await transact(client, body));
-      if ("thrown" in ended) throw ended.thrown;
-      return ended.result;
-    },
+    transaction: async (body) => await transaction(body),
     close: () => pool.end(),
   };
 }
+
+/** What Drizzle runs in a transaction. */
+type Body<T> = Parameters<typeof NodePgDatabase.prototype.transaction<T>>[0];
 
 /** A connection that failed us in any way is given back to nobody: something may still be under way on it. */
 async function connected<T>(pool: pg.Pool, use: (client: PreparingClient) => Promise<T>): Promise<T> {
@@ -91,16 +98,26 @@ async function connected<T>(pool: pg.Pool, use: (client: PreparingClient) => Pro
 type Ended<T> = { readonly result: T } | { readonly thrown: unknown };
 
 /** Throws only if the connection cannot be used any more; what went wrong in an orderly way is answered. */
-async function transact<T>(client: PreparingClient, body: (tx: Db) => Promise<T>): Promise<Ended<T>> {
-  await client.query("begin");
-  client.failedFirst = null;
+async function transact<T>(
+  client: PreparingClient,
+  body: Body<T>,
+  config?: PgTransactionConfig,
+): Promise<Ended<T>> {
+  const failed: unknown[] = [];
+  const noting: Body<T> = async (tx) => {
+    client.failedFirst = null;
+    try {
+      return await body(tx);
+    } catch (thrown) {
+      failed.push(thrown);
+      throw thrown;
+    }
+  };
   try {
-    const result = await body(client.db);
-    await client.query("commit");
-    return { result };
+    return { result: await client.db.transaction(noting, config) };
   } catch (error) {
-    // Answered after all that is still under way.
-    await client.query("rollback");
+    // What `body` threw comes out again once the rollback is answered, and with it all that was still under way.
+    if (!failed.includes(error)) throw error;
     const echo = ECHOES.has(sqlState(error) as string);
     return { thrown: echo ? (client.failedFirst ?? error) : error };
   }
