@@ -47,18 +47,19 @@ export function startDispatcher(
   /** Every second look is at everything, however much is known. */
   let looked = true;
 
-  const give = async (kind: JobKind): Promise<void> => {
-    const ids = await rows.claim(kind);
-    if (ids.length > 0) await enqueue(kind, ids);
+  /** What cannot be given is due again by itself, and keeps nobody else from what is theirs. */
+  const give = async (kind: JobKind, ids: readonly string[]): Promise<void> => {
+    if (ids.length > 0) await enqueue(kind, ids).catch(onError);
   };
+  const claim = async (kind: JobKind): Promise<void> => await give(kind, await rows.claim(kind));
   const rest = (): void => {
     restUntil = performance.now() + REST_MS;
   };
   /** Milliseconds until the next look. */
   const look = async (): Promise<number> => {
     const { claimed, kinds, nextInMs } = await rows.take();
-    for (const [kind, ids] of claimed) await enqueue(kind, ids);
-    for (const kind of kinds) await give(kind);
+    await Promise.all([...claimed].map(async ([kind, ids]) => await give(kind, ids)));
+    for (const kind of kinds) await claim(kind);
     if (claimed.size === 0 && kinds.length === 0) rest();
     return nextInMs === null ? TICK_MS : Math.min(Math.max(nextInMs, SHORTEST_MS), TICK_MS);
   };
@@ -73,7 +74,7 @@ export function startDispatcher(
         // At everything soon, when what has just been begun is on its way.
         again = true;
         rest();
-        for (const kind of kinds) await give(kind);
+        for (const kind of kinds) await claim(kind);
       }
     } catch (error) {
       onError(error);

@@ -3,6 +3,7 @@
  * queue, for whoever is free elsewhere. A queue is a messenger: whoever can begin by himself needs none.
  */
 import type { Enqueue, Handlers, JobKind } from "./jobs.ts";
+import { patiently } from "./patience.ts";
 
 export interface Hands {
   /** Begins as much as there are hands for, and puts the rest into the queue. */
@@ -20,6 +21,7 @@ export const HANDS: Readonly<Record<JobKind, number>> = { watch: 2, reconcile: 4
 const MOST_FAILED = 1_000;
 
 export function openHands(queue: Enqueue, onError: (error: unknown) => void): Hands {
+  const put = patiently(queue);
   const busy = new Map<JobKind, Set<Promise<void>>>();
   let employed: Handlers | null = null;
   /** What failed in a hand: the queue has it next time, for this process may be the one that cannot do it. */
@@ -47,7 +49,7 @@ export function openHands(queue: Enqueue, onError: (error: unknown) => void): Ha
         if (employed === null || failed.delete(id) || free-- <= 0) more.push(id);
         else begin(employed, kind, id);
       }
-      if (more.length > 0) await queue(kind, more);
+      if (more.length > 0) await put(kind, more);
     },
     employ: (handlers) => {
       employed = handlers;

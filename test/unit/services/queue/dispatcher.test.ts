@@ -101,6 +101,33 @@ describe("the dispatcher", () => {
     await dispatcher.stop();
   });
 
+  test("gives what it has claimed although the queue refuses something else", async () => {
+    const given: JobKind[] = [];
+    const errors: unknown[] = [];
+    const dispatcher = startDispatcher(
+      {
+        take: async () => ({
+          claimed: new Map([
+            ["watch", ["a"]],
+            ["reconcile", ["b"]],
+          ]),
+          kinds: ["push"],
+          nextInMs: null,
+        }),
+        claim: async () => ["c"],
+      },
+      async (kind) => {
+        if (kind === "watch") throw new Error("refused");
+        given.push(kind);
+      },
+      (error) => errors.push(error),
+    );
+    await vi.advanceTimersByTimeAsync(10);
+    expect(given).toEqual(["reconcile", "push"]);
+    expect(errors).toEqual([new Error("refused")]);
+    await dispatcher.stop();
+  });
+
   test("looks by itself every second, whatever was lost", async () => {
     const { dispatcher, due, jobs } = started();
     await vi.advanceTimersByTimeAsync(10);

@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { startDispatcher } from "../../../../services/queue/dispatcher.ts";
 import { openHands } from "../../../../services/queue/hands.ts";
 import type { Handlers, JobKind } from "../../../../services/queue/jobs.ts";
 
@@ -103,5 +104,74 @@ describe("the hands of a process", () => {
     ends.get("a")?.();
     await resting;
     expect(rested).toBe(true);
+  });
+});
+
+describe("the hands of a process whose queue says nothing", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  /** Of each kind there is always more than one process has hands for. */
+  const busy = () => {
+    const put: { readonly resolve: () => void; readonly reject: (error: Error) => void }[] = [];
+    const silent = async (): Promise<void> =>
+      await new Promise<void>((resolve, reject) => {
+        put.push({ resolve, reject });
+      });
+    const ran = new Map<JobKind, number>();
+    const counting = (kind: JobKind) => async (): Promise<void> => {
+      ran.set(kind, (ran.get(kind) ?? 0) + 1);
+    };
+    const errors: unknown[] = [];
+    const onError = (error: unknown): void => void errors.push(error);
+    const hands = openHands(silent, onError);
+    hands.employ({ watch: counting("watch"), reconcile: counting("reconcile"), push: counting("push") });
+    const dispatcher = startDispatcher(
+      {
+        take: async () => ({
+          claimed: new Map([
+            ["watch", ids(40)],
+            ["reconcile", ids(40)],
+          ]),
+          kinds: ["push"],
+          nextInMs: null,
+        }),
+        claim: async () => ids(40),
+      },
+      hands.enqueue,
+      onError,
+    );
+    return { dispatcher, put, ran, errors };
+  };
+
+  test("go on with each kind, tell of it, and do not tell the queue more and more", async () => {
+    const { dispatcher, put, ran, errors } = busy();
+    await vi.advanceTimersByTimeAsync(15_000);
+    for (const [kind, atOnce] of [
+      ["watch", 2],
+      ["reconcile", 4],
+      ["push", 16],
+    ] as const) {
+      expect(ran.get(kind), kind).toBeGreaterThanOrEqual(5 * atOnce);
+    }
+    expect(errors).toContainEqual(new Error("the queue did not answer within 2000 ms"));
+    expect(put.length).toBeLessThanOrEqual(3);
+    await dispatcher.stop();
+  });
+
+  test("put into it again when it speaks, also if that is a refusal of what nobody waits for any more", async () => {
+    const { dispatcher, put } = busy();
+    await vi.advanceTimersByTimeAsync(15_000);
+    const before = put.length;
+    for (const { reject } of put) reject(new Error("gone"));
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(put.length).toBeGreaterThan(before);
+    const stopped = dispatcher.stop();
+    await vi.advanceTimersByTimeAsync(10_000);
+    await stopped;
   });
 });
