@@ -18,10 +18,11 @@ import type { Change, Claim, Mark, Observation, Source } from "../services/sync/
 import { type PushOutcome, type PushPorts, push, type StepName } from "../services/sync/push.ts";
 import { doubtAccount, proveAccount } from "./account.ts";
 import { loadPush } from "./load.ts";
+import { openProof } from "./proofs.ts";
 import { announceReads, openShared } from "./reads.ts";
 import { livesElsewhere, type PushContext, recordFailure, recordOutcome } from "./record.ts";
 import { afterDeaths, LostLease, type Outcome, runWork, type Work } from "./run.ts";
-import { type Counted, openDestination, openProof, type Runtime } from "./runtime.ts";
+import { type Counted, openDestination, type Runtime } from "./runtime.ts";
 
 /** Told when a push reaches a step; tests stop the process there. */
 export type OnStep = (step: StepName | "record", place: string) => void;

@@ -4,24 +4,20 @@ import { createIo } from "../services/http.ts";
 import type { Logger } from "../services/log.ts";
 import type { Metrics } from "../services/metrics.ts";
 import type { JobKind } from "../services/queue/jobs.ts";
-import { openDial } from "../services/sources/dial.ts";
-import { createProver } from "../services/sources/proof.ts";
+import type { DialBlock } from "../services/sources/dial.ts";
 import type { Allowance } from "../services/store/allowance.ts";
 import type { Begin } from "../services/store/beginning.ts";
 import type { LoadContainer } from "../services/store/container.ts";
 import type { Database } from "../services/store/db.ts";
 import type { DestinationRow } from "../services/store/destination.ts";
 import type { SourceRow } from "../services/store/source.ts";
-import { pooledHost } from "../services/sync/connection-strings.ts";
 import { SyncError } from "../services/sync/errors.ts";
 import type { Fingerprinter } from "../services/sync/fingerprint.ts";
 import type { AccountLimits } from "../services/sync/limits.ts";
-import type { LoginMaterial } from "../services/sync/model.ts";
 import type {
   Destination,
   DestinationAdapter,
   Io,
-  Prove,
   ResolveCredential,
   Source,
   SourceAdapter,
@@ -71,10 +67,10 @@ export interface Runtime {
 }
 
 /** A block as it lies in the database, as far as every kind of it is alike. */
-interface Network {
+export interface Network {
   readonly privateNetwork?: boolean;
   readonly caFile?: string;
-  readonly dial?: Parameters<typeof openDial>[0];
+  readonly dial?: DialBlock;
 }
 
 export interface Counted {
@@ -149,32 +145,6 @@ export function openDestination(
   const adapter = destinationAdapter(runtime, row.kind);
   const io = openIo(runtime, adapter, row.block, signal, listening);
   return adapter.open(row.block, runtime.resolve, io);
-}
-
-const provers = new Map<string, Prove>();
-const underWay = new Map<string, Promise<void>>();
-
-/**
- * Logs in over the direct and the pooled host. Pushes of one branch to many places come at the same
- * moment with the same login: they share one proof.
- */
-export function openProof(runtime: Runtime, row: Pick<SourceRow, "block">, signal: AbortSignal) {
-  const { dial } = row.block as Network;
-  const dialled = JSON.stringify(dial ?? null);
-  const prove = provers.get(dialled) ?? createProver({ dial: () => openDial(dial) });
-  provers.set(dialled, prove);
-  return async (login: LoginMaterial): Promise<void> => {
-    const { role, database, password, port, endpoint } = login;
-    const key = runtime.fingerprint("login", password, endpoint.host, String(port), role, database, dialled);
-    const attempt = (host: string) => prove({ host, port, role, database, password }, signal);
-    const shared =
-      underWay.get(key) ??
-      Promise.all([attempt(endpoint.host), attempt(pooledHost(endpoint.host))])
-        .then(() => undefined)
-        .finally(() => underWay.delete(key));
-    underWay.set(key, shared);
-    await shared;
-  };
 }
 
 const unknownKind = (what: string, kind: string): SyncError =>

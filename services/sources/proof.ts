@@ -29,17 +29,23 @@ export function createProver(options: ProverOptions = {}): Prove {
   const { dial = () => null, limit = 8, timeoutMs = 10_000, pauseMs = 1_000 } = options;
   const places = createLimit(limit);
 
-  return async (attempt, signal) =>
-    await places(async () => {
-      const login = () => tryLogin(attempt, { dial: dial(attempt.host), timeoutMs, signal });
-      let tried = await login();
-      if (!tried.ok && tried.diagnosis.transient && !signal.aborted) {
-        await pause(pauseMs, undefined, { signal }).catch(() => undefined);
-        tried = await login();
-      }
-      if (tried.ok) return tried.proof;
-      throw refusal(tried.diagnosis, attempt);
-    });
+  const prove: Prove = async (attempt, signal) => {
+    const login = () => tryLogin(attempt, { dial: dial(attempt.host), timeoutMs, signal });
+    let tried = await login();
+    if (!tried.ok && tried.diagnosis.transient && !signal.aborted) {
+      await pause(pauseMs, undefined, { signal }).catch(() => undefined);
+      tried = await login();
+    }
+    if (tried.ok) return tried.proof;
+    throw refusal(tried.diagnosis, attempt);
+  };
+  return async (attempt, signal) => {
+    try {
+      return await places(() => prove(attempt, signal), signal);
+    } catch (thrown) {
+      throw signal.aborted ? stopped(attempt) : thrown;
+    }
+  };
 }
 
 /** What a client may say beside role and database when it connects; Neon's pooler refuses most of it. */
@@ -146,13 +152,7 @@ function refusal(
   return new SyncError(code, message, { vendor: "proof", operation: "login", next });
 }
 
-function stopped(attempt: LoginAttempt): SyncError {
-  return new SyncError(
-    "unavailable",
-    `the login to ${attempt.host} was stopped with the work it belongs to`,
-    {
-      vendor: "proof",
-      operation: "login",
-    },
-  );
+export function stopped({ host }: Pick<LoginAttempt, "host">): SyncError {
+  const message = `the login to ${host} was stopped with the work it belongs to`;
+  return new SyncError("unavailable", message, { vendor: "proof", operation: "login" });
 }

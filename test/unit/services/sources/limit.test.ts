@@ -33,4 +33,21 @@ describe("createLimit()", () => {
     await expect(failed).rejects.toThrow("no");
     expect(await next).toBe("yes");
   });
+
+  it("lets go of whoever is stopped while waiting, and of nobody else", async () => {
+    const limit = createLimit(1);
+    let finish: () => void = () => undefined;
+    const first = limit(() => new Promise<void>((done) => (finish = done)));
+    const stopping = new AbortController();
+    const started: string[] = [];
+    const stopped = limit(async () => started.push("stopped"), stopping.signal);
+    const other = limit(async () => started.push("other"), new AbortController().signal);
+    stopping.abort(new Error("stopped"));
+    await expect(stopped).rejects.toThrow("stopped");
+    await expect(limit(async () => started.push("late"), stopping.signal)).rejects.toThrow("stopped");
+    finish();
+    await Promise.all([first, other]);
+    expect(started).toEqual(["other"]);
+    expect(await limit(async () => "free again")).toBe("free again");
+  });
 });

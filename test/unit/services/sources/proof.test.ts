@@ -163,6 +163,23 @@ describe("createProver()", () => {
     expect(await failure(prover()(attempt(), work.signal))).toMatchObject({ code: "unavailable" });
   });
 
+  it("keeps nobody in line whose work is stopped", async () => {
+    server.behave({ kind: "hang" });
+    const [first, waiting] = [new AbortController(), new AbortController()];
+    const prove = prover({ limit: 1 });
+    const hanging = failure(prove(attempt(), first.signal));
+    await until(() => server.open() === 1, { what: "the connection" });
+    const stopped = failure(prove(attempt(), waiting.signal));
+    waiting.abort();
+    expect(await stopped).toMatchObject({
+      code: "unavailable",
+      message: expect.stringContaining("stopped"),
+    });
+    expect(server.open()).toBe(1);
+    first.abort();
+    await hanging;
+  });
+
   it("keeps to its limit over all callers", async () => {
     server.behave({ kind: "hang" });
     const work = new AbortController();
