@@ -9,6 +9,7 @@ import type { Lease } from "../services/store/lease.ts";
 import type { RuleWithDestination } from "../services/store/rule.ts";
 import type { BranchReading, SourceBranch } from "../services/sync/ports.ts";
 import { logins, means } from "../services/sync/reconcile.ts";
+import { follow } from "./follow.ts";
 import { openSource, type Runtime } from "./runtime.ts";
 import { viewOfListed } from "./view.ts";
 
@@ -76,10 +77,10 @@ export function readAhead(
     const roles = new Set(logins(meant, view).map(({ role }) => role));
     if (roles.size === 0) return [];
     const given = new AbortController();
-    const signal = AbortSignal.any([given.signal, stopping]);
-    const reading = openSource(runtime, row, signal).read(branch.id, [...roles]);
+    const reading = openSource(runtime, row, given.signal).read(branch.id, [...roles]);
+    const unfollow = follow(given, stopping);
     // Its failure is told to whoever takes it; there may be nobody.
-    reading.catch(() => undefined);
+    reading.then(unfollow, unfollow);
     const forget = (): void => given.abort();
     return [[keyOf(row.id, branch.id), { reading, upTo, roles, begun: performance.now(), forget }]];
   });

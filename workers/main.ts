@@ -1,4 +1,5 @@
 /** The worker half of a process: the dispatcher, and a worker for each kind of job. */
+import { setMaxListeners } from "node:events";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Logger, seldom } from "../services/log.ts";
 import { openQueues, type QueueConnection, startWorkers } from "../services/queue/bullmq.ts";
@@ -84,6 +85,8 @@ export function startWorking(
   onStep?: OnStep,
 ): Pick<Running, "ready" | "stop"> {
   const stopping = new AbortController();
+  // Each piece of work listens, and Node takes more than ten for a leak.
+  setMaxListeners(0, stopping.signal);
   const handlers: Handlers = {
     watch: async (id) => await watch(runtime, id, stopping.signal),
     reconcile: async (id) => await reconcile(runtime, id, stopping.signal),

@@ -6,6 +6,7 @@ import { holdLease, type Lease, type Release, releaseLease, renewLease } from ".
 import { markDue, type WorkKind } from "../services/store/work.ts";
 import { asSyncError, SyncError } from "../services/sync/errors.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
+import { follow } from "./follow.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** How a run of work ended. */
@@ -156,23 +157,33 @@ function releaseOf(lease: Lease, outcome: Outcome): Release {
 
 /** Renews at a third of the lease. Aborts the work as soon as it cannot be sure of the lease any more. */
 function keepLease(db: Db, lease: Lease, leaseMs: number, since: number, stopping: AbortSignal) {
-  const lost = new AbortController();
+  const cut = new AbortController();
+  const unfollow = follow(cut, stopping);
   let sure = since;
+  let lost = false;
+  const lose = (): void => {
+    lost = true;
+    cut.abort();
+  };
   const check = (): void => {
-    if (performance.now() - sure > leaseMs) lost.abort();
+    if (performance.now() - sure > leaseMs) lose();
   };
   const timer = setInterval(() => {
     check();
-    if (lost.signal.aborted) return;
+    if (lost) return;
     const asked = performance.now();
     renewLease(db, lease, leaseMs).then(
       (held) => {
         if (held) sure = asked;
-        else lost.abort();
+        else lose();
       },
       () => undefined,
     );
   }, leaseMs / 3);
   timer.unref();
-  return { signal: AbortSignal.any([lost.signal, stopping]), check, stop: () => clearInterval(timer) };
+  const stop = (): void => {
+    clearInterval(timer);
+    unfollow();
+  };
+  return { signal: cut.signal, check, stop };
 }

@@ -26,11 +26,18 @@ const LIST_EVERY = 10;
 
 export async function watch(runtime: Runtime, id: string, stopping: AbortSignal): Promise<boolean> {
   return await runWork(runtime, "source", id, stopping, async (work, loaded) =>
-    loaded.row.removedAt === null ? await look(runtime, loaded, work) : { kind: "done", dueInMs: null },
+    loaded.row.removedAt === null
+      ? await look(runtime, loaded, work, stopping)
+      : { kind: "done", dueInMs: null },
   );
 }
 
-async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise<Outcome> {
+async function look(
+  runtime: Runtime,
+  loaded: SourceLoaded,
+  work: Work,
+  stopping: AbortSignal,
+): Promise<Outcome> {
   const { row, upTo, known } = loaded;
   const { watchEveryMs } = runtime.settings;
   const source = openSource(runtime, row, work.signal);
@@ -63,7 +70,8 @@ async function look(runtime: Runtime, loaded: SourceLoaded, work: Work): Promise
   const { gone, missing, held } = await missingFrom(source, row, known, unmatched);
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
-  const ahead = readAhead(runtime, loaded, { rules, listed, appeared: soon }, work.signal);
+  // It goes on after this work has ended.
+  const ahead = readAhead(runtime, loaded, { rules, listed, appeared: soon }, stopping);
   const write = async (tx: Db): Promise<void> => {
     const seen = { cursor: moved.cursor, listed: true, held };
     const { revision } = work.lease;

@@ -1,4 +1,5 @@
 /** A branch that has just appeared is read while that is written down, and what was read so is used only as long as it is true. */
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HANDS } from "../../services/queue/hands.ts";
 import { MemoryProject } from "../../services/sources/memory.ts";
@@ -53,6 +54,26 @@ describe("a branch that has just appeared", () => {
     expect(await reconciled(id)).toBe(true);
     expect(read).toHaveBeenCalledTimes(1);
     expect(await published("preview/x")).toContain(project.passwordOf(neonId, "app_owner"));
+  });
+
+  test("is read for as long as the process runs, which remembers no reading that has ended", async () => {
+    const process = new AbortController();
+    const [source] = await hand.rows<{ id: string }>("select id from branchline.source");
+    const lookOnce = async (): Promise<void> => {
+      await markDue(hand.database.db, "source", [source?.id ?? ""]);
+      await watch(hand.runtime, source?.id ?? "", process.signal);
+    };
+    const followed = (): number => getEventListeners(process.signal, "abort").length;
+    const ends: (() => void)[] = [];
+    reads().mockImplementation(async () => {
+      await new Promise<void>((resolve) => ends.push(resolve));
+      return null;
+    });
+    project.addBranch("preview/x");
+    await lookOnce();
+    expect(followed()).toBe(1);
+    for (const end of ends) end();
+    await until(() => followed() === 0, { what: "the reading to be forgotten" });
   });
 
   test("is read again if somebody has hinted at it since, and has its newest password", async () => {

@@ -1,4 +1,5 @@
 /** What the holder of a lease writes down, and what becomes of it when the lease is somebody else's by then. */
+import { getEventListeners } from "node:events";
 import { sql } from "drizzle-orm";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createLogger } from "../../../services/log.ts";
@@ -105,6 +106,22 @@ test("a database that is away for a moment parks nothing, however often it was t
     sql`select due_at < now() + interval '6 minutes' as soon from branchline.place where id = ${id}`,
   );
   expect(rows).toEqual([{ soon: true }]);
+});
+
+test("a process that stops ends its work, and remembers none that has ended", async () => {
+  const process = new AbortController();
+  const followed = (): number => getEventListeners(process.signal, "abort").length;
+  const seen: unknown[] = [];
+  const look = async ({ signal }: Work): Promise<typeof DONE> => {
+    seen.push(followed());
+    if (seen.length > 1) process.abort();
+    seen.push(signal.aborted);
+    return DONE;
+  };
+  await runWork(runtime, "place", id, process.signal, look);
+  expect([...seen, followed()]).toEqual([1, false, 0]);
+  await runWork(runtime, "place", await anotherPlace(), process.signal, look);
+  expect(seen.at(-1)).toBe(true);
 });
 
 describe("what is written under a lease", () => {
