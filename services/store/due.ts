@@ -9,6 +9,8 @@ type Kind = "watch" | "reconcile" | "push";
 const QUEUED_MS = 30_000;
 /** Rows of one kind that are put into the queue at once. */
 const BATCH = 64;
+/** Due places of an account that tell which are next: mostly enough, and to rank all would cost more the more there are. */
+const LOOKED_AT = 256;
 /** Any number of our own: dispatchers of all processes take turns. */
 const TURN = 810_127;
 
@@ -77,6 +79,9 @@ const oldestFirst = (table: SQL): SQL => sql`
     order by due_at limit ${number(BATCH)} for no key update skip locked
   ) picked where t.id = picked.id returning t.id`;
 
+const branchOf = (place: SQL): SQL =>
+  sql`coalesce((select branch_id from branchline.binding where place_id = ${place} limit 1), ${place})`;
+
 const CLAIMS: Readonly<Record<Kind, SQL>> = {
   watch: oldestFirst(sql`branchline.source`),
   reconcile: oldestFirst(sql`branchline.branch`),
@@ -88,23 +93,45 @@ const CLAIMS: Readonly<Record<Kind, SQL>> = {
     ), busy as (
       select a.name, count(*) as n from branchline.place p join account a on a.id = p.destination_id
       where p.lease_until > now() or p.queued_until > now() group by a.name
+    ), room as (
+      select a.*, a.in_flight - coalesce(b.n, 0) as room
+      from account a left join busy b on b.name = a.name where a.in_flight > coalesce(b.n, 0)
+    ), oldest as (
+      select r.name, r.in_flight, r.room, p.*, row_number() over (partition by r.name order by p.due_at) as nth
+      from room r cross join lateral (
+        -- As pairs: with an equation PostgreSQL may rather go through what is due of all destinations.
+        select id, due_at from branchline.place
+        where (destination_id, due_at) >= (r.id, '-infinity') and (destination_id, due_at) <= (r.id, now())
+          and due_at is not null and ${free}
+        order by destination_id, due_at limit ${number(LOOKED_AT)}
+      ) p
+    ), ahead as (
+      select o.*, ${branchOf(sql`o.id`)} as branch from oldest o where o.nth <= ${number(LOOKED_AT)}
+    ), crowded as (
+      -- Of so few branches that others have to be looked for behind them.
+      select name, array_agg(distinct branch) as branches from ahead group by name
+      having count(*) = ${number(LOOKED_AT)} and count(distinct branch) < max(room)
+    ), behind as (
+      select r.name, r.in_flight, r.room, p.id, p.due_at, ${branchOf(sql`p.id`)} as branch
+      from crowded c join room r on r.name = c.name join branchline.place p on p.destination_id = r.id
+      where p.due_at <= now() and ${free} and p.id <> all(c.branches) and not exists (
+        select from branchline.binding where place_id = p.id and branch_id = any(c.branches)
+      )
     ), turns as (
       -- A branch with many places has one of them pushed for each of another branch's.
-      select p.id, a.name, a.in_flight, p.due_at,
-        row_number() over (partition by a.name, coalesce(b.branch_id, p.id) order by p.due_at) as turn
-      from branchline.place p join account a on a.id = p.destination_id
-      left join lateral (select branch_id from branchline.binding where place_id = p.id limit 1) b on true
-      where p.due_at <= now() and ${free}
+      select id, name, in_flight, room, due_at, row_number() over (partition by name, branch order by due_at) as turn
+      from (
+        select id, name, in_flight, room, due_at, branch from ahead
+        union all select id, name, in_flight, room, due_at, branch from behind
+      ) both_ends
     ), waiting as (
-      select id, name, in_flight, row_number() over (partition by name order by turn, due_at) as n from turns
+      select id, in_flight, room, row_number() over (partition by name order by turn, due_at) as n from turns
     ), picked as (
-      select w.id, w.n, w.in_flight from waiting w left join busy b on b.name = w.name
-      where w.n + coalesce(b.n, 0) <= w.in_flight
-      order by w.n limit ${number(BATCH)}
+      select id, n, in_flight from waiting where n <= room order by n limit ${number(BATCH)}
     ), claimed as (
-      update branchline.place t set ${queue} from picked
-      where t.id = picked.id returning t.id, picked.n, picked.in_flight
+      -- By their ids alone: joined with what was picked, all places would be read for a few.
+      update branchline.place set ${queue} where id = any(array(select id from picked)) returning id
     )
     -- Who may have most under way has the longest way to go: of those whose turn it is he begins first.
-    select id from claimed order by n, in_flight desc`,
+    select id from picked join claimed using (id) order by n, in_flight desc`,
 };

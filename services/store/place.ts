@@ -37,6 +37,7 @@ export const place = branchline.table(
   (t) => [
     uniqueIndex("place_key").on(t.destinationId, t.key),
     index("place_due").on(t.dueAt).where(sql`due_at is not null`),
+    index("place_waiting").on(t.destinationId, t.dueAt).where(sql`due_at is not null`),
     index("place_busy").on(t.destinationId).where(sql`lease_until is not null or queued_until is not null`),
     index("place_sweep").on(t.destinationId, t.sweepAt),
     index("place_container").on(t.destinationId, t.container),

@@ -92,4 +92,59 @@ describe("claiming pushes", () => {
     expect(keys).toHaveLength(4);
     expect(keys).toContain("few");
   });
+
+  test("takes of each branch in turn, however many of another's have been due for longer", async () => {
+    const many = 300;
+    await run(`
+      insert into branchline.rule (name, source_id, destination_id, definition, revision)
+      select 'more' || n, s.id, d.id, '{}', 1
+      from generate_series(0, ${many}) n, branchline.source s, branchline.destination d where d.name = 'one'`);
+    await place("one", named("many", many), 60);
+    await place("two", ["few"], 1);
+    await place("one", ["unbound"], 2);
+    await run(`
+      insert into branchline.binding (rule_id, branch_id, place_id)
+      select r.id, b.id, p.id from branchline.place p
+      join branchline.branch b on b.name = case when p.key = 'few' then '2' else '1' end
+      join branchline.rule r on r.name = 'more' || case when p.key = 'few' then '0' else substr(p.key, 5) end
+      where p.key <> 'unbound'`);
+    const keys = await claimed(processes.slice(0, 1));
+    expect(keys).toHaveLength(4);
+    expect(keys).toEqual(expect.arrayContaining(["few", "unbound"]));
+  });
+
+  /** Rows of places and bindings that one claim looks at. */
+  const cost = async (): Promise<number> => {
+    const looked = async (): Promise<number> => {
+      await run("select pg_stat_force_next_flush()");
+      const { rows } = await run(`
+        select sum(seq_tup_read + idx_tup_fetch)::int as n from pg_stat_user_tables
+        where schemaname = 'branchline' and relname in ('place', 'binding')`);
+      return Number(rows[0]?.["n"]);
+    };
+    await run("analyze branchline.place, branchline.binding");
+    const before = await looked();
+    await claimDue(first().db, "push");
+    return (await looked()) - before;
+  };
+
+  test("costs nothing for what waits at an account that has no room", async () => {
+    await place("one", named("held", 4), 9, "now() + interval '1 minute'");
+    await place("two", named("a", 2_000), 5);
+    const few = await cost();
+    await place("two", named("b", 10_000), 5);
+    expect((await cost()) - few).toBeLessThan(100);
+  });
+
+  test("costs no more the more branches wait for the next room", async () => {
+    await place("one", named("held", 3), 9, "now() + interval '1 minute'");
+    await place("two", named("a", 2_000), 5);
+    await cost();
+    await run("update branchline.place set lease_until = null, due_at = null where key = 'held0'");
+    const few = await cost();
+    await place("two", named("b", 10_000), 5);
+    await run("update branchline.place set lease_until = null, due_at = null where key = 'held1'");
+    expect((await cost()) - few).toBeLessThan(100);
+    expect(await claimed(processes.slice(0, 1))).toEqual([]);
+  });
 });

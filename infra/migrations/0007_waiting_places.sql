@@ -1,0 +1,1 @@
+CREATE INDEX "place_waiting" ON "branchline"."place" USING btree ("destination_id","due_at") WHERE due_at is not null;
