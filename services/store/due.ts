@@ -90,9 +90,12 @@ const CLAIMS: Readonly<Record<Kind, SQL>> = {
   push: sql`
     with account as (
       select id, in_flight, coalesce(account, id::text) as name from branchline.destination
+    ), under_way as (
+      select a.name, ${branchOf(sql`p.id`)} as branch, count(*) as n
+      from branchline.place p join account a on a.id = p.destination_id
+      where p.lease_until > now() or p.queued_until > now() group by 1, 2
     ), busy as (
-      select a.name, count(*) as n from branchline.place p join account a on a.id = p.destination_id
-      where p.lease_until > now() or p.queued_until > now() group by a.name
+      select name, sum(n) as n from under_way group by name
     ), room as (
       select a.*, a.in_flight - coalesce(b.n, 0) as room
       from account a left join busy b on b.name = a.name where a.in_flight > coalesce(b.n, 0)
@@ -106,24 +109,26 @@ const CLAIMS: Readonly<Record<Kind, SQL>> = {
         order by destination_id, due_at limit ${number(LOOKED_AT)}
       ) p
     ), ahead as (
-      select o.*, ${branchOf(sql`o.id`)} as branch from oldest o where o.nth <= ${number(LOOKED_AT)}
+      select o.name, o.in_flight, o.room, o.id, o.due_at, b.branch, coalesce(u.n, 0) as mine
+      from oldest o cross join lateral (select ${branchOf(sql`o.id`)} as branch) b
+      left join under_way u on u.name = o.name and u.branch = b.branch where o.nth <= ${number(LOOKED_AT)}
     ), crowded as (
-      -- Of so few branches that others have to be looked for behind them.
+      -- Of so few branches that have nothing under way that others have to be looked for behind them.
       select name, array_agg(distinct branch) as branches from ahead group by name
-      having count(*) = ${number(LOOKED_AT)} and count(distinct branch) < max(room)
+      having count(*) = ${number(LOOKED_AT)} and count(distinct branch) filter (where mine = 0) < max(room)
     ), behind as (
-      select r.name, r.in_flight, r.room, p.id, p.due_at, ${branchOf(sql`p.id`)} as branch
+      select r.name, r.in_flight, r.room, p.id, p.due_at, b.branch, coalesce(u.n, 0) as mine
       from crowded c join room r on r.name = c.name join branchline.place p on p.destination_id = r.id
+      cross join lateral (select ${branchOf(sql`p.id`)} as branch) b
+      left join under_way u on u.name = r.name and u.branch = b.branch
       where p.due_at <= now() and ${free} and p.id <> all(c.branches) and not exists (
         select from branchline.binding where place_id = p.id and branch_id = any(c.branches)
       )
     ), turns as (
-      -- A branch with many places has one of them pushed for each of another branch's.
-      select id, name, in_flight, room, due_at, row_number() over (partition by name, branch order by due_at) as turn
-      from (
-        select id, name, in_flight, room, due_at, branch from ahead
-        union all select id, name, in_flight, room, due_at, branch from behind
-      ) both_ends
+      -- A branch with many places has one of them pushed for each of another branch's; those under way have had theirs.
+      select id, name, in_flight, room, due_at,
+        mine + row_number() over (partition by name, branch order by due_at) as turn
+      from (select * from ahead union all select * from behind) both_ends
     ), waiting as (
       select id, in_flight, room, row_number() over (partition by name order by turn, due_at) as n from turns
     ), picked as (
