@@ -82,7 +82,8 @@ async function recordPlace(
 ): Promise<void> {
   const settled = !unsure && row.settleAt !== null && row.settleAt <= work.lease.now;
   const { shared, reference } = outcome;
-  await setPlaceSeen(tx, row.id, { shared, settled, finished, reference });
+  const { sweepEveryMs } = runtime.settings;
+  await setPlaceSeen(tx, row.id, { shared, settled, finished, reference, sweepEveryMs });
   if (unsure) await unsettle(tx, row.id, runtime.settings.settleMs);
 }
 
@@ -256,7 +257,7 @@ function conclude({ row, runtime, work }: PushContext, outcome: PushOutcome, uns
   return { kind: "done", dueInMs: settleIn !== null && settleIn > 0 ? settleIn : null };
 }
 
-/** The place as a whole could not be pushed: every binding that was due says why. */
+/** The place as a whole could not be pushed: every binding that was due says why, and if it is parked all that have names there. */
 export async function recordFailure(
   context: PushContext,
   input: PushInput,
@@ -264,9 +265,12 @@ export async function recordFailure(
 ): Promise<Outcome> {
   const error = asSyncError(thrown);
   const { state } = verdict(error, context.row);
+  const owners = new Set(input.ledger.map(({ bindingId }) => bindingId));
   const due = input.bindings.filter(
-    (binding) =>
-      binding.leaving !== "moved" && (binding.wanted > binding.applied || binding.leaving !== "no"),
+    ({ id, leaving, wanted, applied }) =>
+      leaving !== "moved" &&
+      // Of what stands still nobody knows any more whether it is in step.
+      (wanted > applied || leaving !== "no" || (state === "parked" && owners.has(id))),
   );
   const bindings = due.map(({ id }) => id);
   const reason = { code: error.code, cause: error.message, next: nextFor(error) };

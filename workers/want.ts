@@ -7,12 +7,12 @@ import { ensurePlaces } from "../services/store/place.ts";
 import type { RuleWithDestination } from "../services/store/rule.ts";
 import { takeOver } from "../services/store/succession.ts";
 import { markDue } from "../services/store/work.ts";
-import { type Code, SyncError } from "../services/sync/errors.ts";
+import { SyncError } from "../services/sync/errors.ts";
 import { loginsWanted, material } from "../services/sync/material.ts";
 import type { LoginMaterial, LoginWanted } from "../services/sync/model.ts";
 import { nextFor } from "../services/sync/outcome.ts";
 import type { BranchReading } from "../services/sync/ports.ts";
-import { type Aim, aim, type BranchView, factsFor, inputs } from "../services/sync/reconcile.ts";
+import { type Aim, aim, type BranchView, factsFor, inputs, JUDGED_HERE } from "../services/sync/reconcile.ts";
 import { destinationAdapter, type Runtime } from "./runtime.ts";
 
 export interface Meant {
@@ -97,17 +97,10 @@ function wishOf(
   };
 }
 
-/** What reconcile parks for: what a rule makes of the branch, and what Neon does not have yet. */
-const BY_RECONCILE: ReadonlySet<string> = new Set([
-  "source_unready",
-  "policy",
-  "invalid_target",
-] satisfies Code[]);
-
 /** It had left, or what it was parked for may have changed without any of its inputs moving. */
 function isBack({ leaving, state, code }: BindingRow): boolean {
   if (leaving || state === "removed" || state === "retained") return true;
-  return state === "parked" && BY_RECONCILE.has(code ?? "");
+  return state === "parked" && JUDGED_HERE.has(code ?? "");
 }
 
 async function raise(

@@ -21,6 +21,8 @@ import { openSource, type Runtime } from "./runtime.ts";
 
 /** A branch that a complete list did not have: looked for again soon, since two lists are needed. */
 const SUSPECT_MS = 500;
+/** Branches that are asked for one by one in a look: each is a few calls. */
+const MOST_ASKED = 8;
 /** A complete list now and then even if no operation says so: a branch's expiry may leave none. */
 const LIST_EVERY = 10;
 
@@ -66,7 +68,8 @@ async function look(
     source.moved(row.cursor, listed),
     soon.length > 0 ? rulesOf(runtime.database.db, row.id) : [],
   ]);
-  const unlisted = await hasUnlisted(source, moved, known, listed);
+  // Before the first look nothing was known that this list could be too old for.
+  const unlisted = row.cursor !== null && (await hasUnlisted(source, moved, known, listed));
   const { gone, missing, held } = await missingFrom(source, row, known, unmatched);
   const unsure = unlisted || (missing.length > gone.length && !held);
   const dueInMs = unsure ? Math.min(SUSPECT_MS, watchEveryMs) : watchEveryMs;
@@ -85,9 +88,8 @@ async function look(
       // What came after the list is found by the next look, and so is what an event led to.
       unlisted ? null : settleEvents(tx, { sourceId: row.id }, upTo),
     ]);
-    // What somebody has confirmed is forgotten of branches that are back, so they are written down before. Without the
-    // revision it is as if somebody had said so: the next look lists again.
-    await recordWatch(tx, row.id, unlisted ? seen : { ...seen, revision });
+    // What somebody has confirmed is forgotten of branches that are back, so they are written down before.
+    await recordWatch(tx, row.id, unlisted ? { ...seen, again: true } : { ...seen, revision });
   };
   try {
     const outcome = await work.finish({ kind: "done", dueInMs }, write);
@@ -118,7 +120,9 @@ async function hasUnlisted(
   listed: readonly SourceBranch[],
 ): Promise<boolean> {
   const ids = new Set([...known.map((row) => row.neonId), ...listed.map((seen) => seen.id)]);
-  for (const id of branchIds) if (!ids.has(id) && (await source.branch(id)) !== null) return true;
+  // The newest come first, and only they can be newer than the list.
+  const asked = [...branchIds].filter((id) => !ids.has(id)).slice(0, MOST_ASKED);
+  for (const id of asked) if ((await source.branch(id)) !== null) return true;
   return false;
 }
 

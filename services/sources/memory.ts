@@ -183,7 +183,11 @@ export class MemoryProject {
         return branch === undefined ? null : toSourceBranch(branch);
       }),
     read: async (id, roles) => this.#call(() => this.#read(id, roles)),
-    reread: async (id, roles) => this.#call(() => this.#read(id, roles)),
+    // No roles and no databases, as at Neon.
+    reread: async (id, roles) => {
+      const whole = this.#call(() => this.#read(id, roles));
+      return whole === null ? null : { branch: whole.branch, passwords: whole.passwords };
+    },
   };
 
   #call<T>(answer: () => T): T {

@@ -129,6 +129,7 @@ async function leaveBehind(tx: Db, sourceId: string): Promise<void> {
 }
 
 async function takeDestinations(tx: Db, declared: Declared["destinations"]): Promise<Map<string, string>> {
+  await revive(tx, declared);
   const rows = await tx.select().from(destination).where(isNull(destination.removedAt));
   const ids = new Map<string, string>();
   for (const row of rows) {
@@ -151,6 +152,18 @@ async function takeDestinations(tx: Db, declared: Declared["destinations"]): Pro
     if (row !== undefined) ids.set(one.name, row.id);
   }
   return ids;
+}
+
+/** One that comes back is the one that it was: what it had written is still its own. */
+async function revive(tx: Db, declared: Declared["destinations"]): Promise<void> {
+  for (const { name, kind } of declared) {
+    await tx.execute(sql`
+      update branchline.destination set removed_at = null
+      where id = (
+        select id from branchline.destination where name = ${name} and kind = ${kind} and removed_at is not null
+        order by removed_at desc limit 1
+      ) and not exists (select from branchline.destination where name = ${name} and removed_at is null)`);
+  }
 }
 
 /** Another credential or address: what was parked for the old one is worth another try. */

@@ -24,6 +24,8 @@ export interface SweptPlace {
   readonly ledger: readonly LedgerEntry[];
   /** Names whose drift has been reported and waits for a person. */
   readonly reported: ReadonlySet<string>;
+  /** All that have names there are parked, and say why. */
+  readonly parked: boolean;
 }
 
 export interface ContainerFacts {
@@ -69,7 +71,8 @@ async function loadContainers(
   const byContainer = groupedBy(places, keyOf, ({ id, key, target }): SweptPlace => {
     const here = byPlace.get(id) ?? [];
     const reported = new Set(here.filter(({ state }) => state === "drifted").map(({ name }) => name));
-    return { id, key, target, ledger: here.map(({ placeId: _, state: __, ...kept }) => kept), reported };
+    const ledger = here.map(({ placeId: _, state: __, ...kept }) => kept);
+    return { id, key, target, ledger, reported, parked: here.every(({ state }) => state === "parked") };
   });
   return new Map(
     asked.flatMap((one) => {

@@ -27,7 +27,7 @@ export const place = branchline.table(
     intent: uuid("intent"),
     intentFingerprint: text("intent_fingerprint"),
     token: uuid("token"),
-    /** When the sweep looks at it next, at the latest. */
+    /** When the sweep looks at it next, at the latest; null: it had no names of ours when it was looked at. */
     sweepAt: instant("sweep_at"),
     /** Sweeps in a row that came to nothing. */
     sweepTries: integer("sweep_tries").notNull().default(0),
@@ -95,12 +95,20 @@ export async function ensurePlaces(
 export async function setPlaceSeen(
   db: Db,
   id: string,
-  seen: { shared: boolean; settled: boolean; finished: boolean; reference: string | null | undefined },
+  seen: {
+    shared: boolean;
+    settled: boolean;
+    finished: boolean;
+    reference: string | null | undefined;
+    /** It may have names again, and is swept within so long. */
+    sweepEveryMs: number;
+  },
 ): Promise<void> {
   await db
     .update(place)
     .set({
       shared: seen.shared,
+      sweepAt: sql`coalesce(${place.sweepAt}, now() + ${seen.sweepEveryMs} * interval '1 ms')`,
       ...(seen.reference === undefined ? {} : { reference: seen.reference }),
       ...(seen.finished ? { intent: null } : {}),
       // What was put in doubt while this push ran stays so.

@@ -43,17 +43,17 @@ export async function liveSources(db: Db): Promise<SourceRow[]> {
   return await db.select().from(source).where(isNull(source.removedAt)).orderBy(source.name);
 }
 
-/** Stores how far a watch has looked. `listed` says that a complete list was taken in. */
+/** Stores how far a watch has looked. `listed` says that a complete list was taken in; `again` that the next look lists, too. */
 export async function recordWatch(
   db: Db,
   id: string,
-  seen: { cursor: string; listed: boolean; held: boolean; revision?: number },
+  seen: { cursor: string; listed: boolean; held: boolean; again?: boolean; revision?: number },
 ): Promise<void> {
   await db
     .update(source)
     .set({
       cursor: seen.cursor,
-      ...(seen.listed ? { listedAt: sql`now()` } : {}),
+      ...(seen.listed ? { listedAt: seen.again === true ? null : sql`now()` } : {}),
       ...(seen.revision === undefined ? {} : { watchedRevision: seen.revision }),
       heldSince: seen.held ? sql`coalesce(${source.heldSince}, now())` : null,
       // One that came back, or has its tombstone, needs no word of anybody.

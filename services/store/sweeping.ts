@@ -28,7 +28,7 @@ const LEASE_MS = 5 * 60_000;
 /** Due places of one destination that tell which of its containers are next: to look through all would cost more the more there are. */
 const LOOKED_AT = 256;
 /** Any number of our own: processes take turns, so that no two take the same. */
-const TURN = 810_128;
+const TURN = 810_130;
 
 /** Takes those that have waited longest, of each account in turn. */
 export async function claimSweeps(
@@ -76,14 +76,15 @@ export async function claimSweeps(
   );
 }
 
-/** They have been looked at. A place that was asked for meanwhile stays due. */
+/** They have been looked at. A place that was asked for meanwhile stays due; one without names of ours is not looked at again. */
 export async function finishSweeps(db: Db, sweeps: readonly Sweep[], spanMs: number): Promise<void> {
   const all = JSON.stringify(sweeps);
   await withoutDeadlock(
     async () =>
       await db.execute(sql`
         update branchline.place t
-        set sweep_at = now() + (0.8 + random() * 0.2) * ${spanMs}::float8 * interval '1 ms', sweep_tries = 0
+        set sweep_tries = 0, sweep_at = case when exists (select from branchline.ledger where place_id = t.id)
+          then now() + (0.8 + random() * 0.2) * ${spanMs}::float8 * interval '1 ms' end
         from jsonb_to_recordset(${all}::jsonb) as done("destinationId" uuid, container text, until timestamptz)
         where t.destination_id = done."destinationId" and t.container = done.container and t.sweep_at = done.until`),
   );

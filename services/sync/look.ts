@@ -3,6 +3,7 @@ import { type Drift, drifted, needsContents } from "./drift.ts";
 import { SyncError } from "./errors.ts";
 import type { Observation } from "./ports.ts";
 import type { PushBinding, PushInput, ReadPorts } from "./push.ts";
+import { JUDGED_HERE } from "./reconcile.ts";
 
 /** Before anything else: what is seen in another account says nothing about the one that is meant. */
 export async function look(input: PushInput, ports: ReadPorts): Promise<Observation> {
@@ -24,17 +25,14 @@ async function observe(input: PushInput, ports: ReadPorts): Promise<Observation>
   return needsContents({ ...input, observation: seen }) ? await look(true) : seen;
 }
 
-/**
- * Whether a binding's last push failed at something that may have passed since; nothing else would say so. What a rule makes
- * of a branch is reconcile's to judge, and no push finds it gone.
- */
+/** Whether a binding's last push failed at something that may have passed since; nothing else would say so. */
 export const isTroubled = ({
   state,
   code,
 }: {
   readonly state: string;
   readonly code: string | null;
-}): boolean => (state === "retrying" || state === "parked") && code !== "invalid_target";
+}): boolean => (state === "retrying" || state === "parked") && !JUDGED_HERE.has(code ?? "");
 
 /** Untouched stays what is as it should be: neither Neon nor the vendor is asked for more. */
 export function isDue(input: PushInput, binding: PushBinding, observation: Observation): boolean {

@@ -1,5 +1,5 @@
 /** From rules and one branch to what is wanted where. Pure; `workers/reconcile.ts` reads and writes. */
-import { asSyncError, type SyncError } from "./errors.ts";
+import { asSyncError, type Code, type SyncError } from "./errors.ts";
 import { loginsWanted, replicasOf } from "./material.ts";
 import type { LoginWanted, Rule } from "./model.ts";
 import { selectBranch } from "./patterns.ts";
@@ -17,6 +17,16 @@ export interface BranchView {
   readonly parentName: string | null;
   readonly annotations: Readonly<Record<string, string>>;
 }
+
+/**
+ * What reconcile parks for: what a rule makes of the branch, and what Neon does not have yet. It looks again by itself
+ * each time, and no push finds it gone.
+ */
+export const JUDGED_HERE: ReadonlySet<string> = new Set([
+  "source_unready",
+  "policy",
+  "invalid_target",
+] satisfies Code[]);
 
 /** Where a rule wants a branch's strings to be. */
 export interface Aim {

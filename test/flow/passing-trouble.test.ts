@@ -70,6 +70,25 @@ describe("a binding whose push failed", () => {
     expect(await hand.binding(BRANCH)).toMatchObject({ state: "synced", code: null });
   });
 
+  test("stays parked for what Neon does not have, whatever else is pushed at its place, and holds that up no longer", async () => {
+    await start(
+      ruleOf({ name: "a", variables: { A_URL: "pooled" }, roles: { default: "reader" } }),
+      ruleOf({ name: "b", variables: { B_URL: "pooled" } }),
+    );
+    const id = project.addBranch(BRANCH);
+    project.addRole(id, "reader");
+    await hand.look();
+    expect((await hand.bindings(BRANCH)).map(({ state }) => state)).toEqual(["synced", "synced"]);
+    project.dropRole(id, "reader");
+    await hand.look();
+    expect(await hand.binding(BRANCH, "a")).toMatchObject({ state: "parked", code: "source_unready" });
+    project.rotate(id, "app_owner");
+    await hand.look();
+    expect(await hand.binding(BRANCH, "a")).toMatchObject({ state: "parked", code: "source_unready" });
+    expect(await hand.binding(BRANCH, "b")).toMatchObject({ state: "synced" });
+    expect(await dueInMs("place")).toBeNull();
+  });
+
   test("is tried as ever beside one that is parked, however often that was looked at again", async () => {
     await start(
       ruleOf({ name: "a", variables: { A_URL: "pooled" } }),
@@ -166,13 +185,38 @@ describe("what Neon says moved", () => {
     ]);
   });
 
-  test("of a branch that came after the list is looked for at once", async () => {
+  test("of a branch that came after the list is listed at once", async () => {
     await start(ruleOf({ name: "web" }));
     const lies = misled(project);
     lies.list = (branches) => branches.filter(({ name }) => name !== BRANCH);
+    // Something else moves, so that a look by schedule lists, and what comes right after the list is none the wiser.
+    project.addBranch("other");
     project.addBranch(BRANCH);
-    await hand.look();
+    await hand.rows("update branchline.source set due_at = now()");
+    await hand.drain();
     expect(await dueInMs("source")).toBeLessThanOrEqual(500);
+    expect(await hand.bindings(BRANCH)).toEqual([]);
+    lies.list = null;
+    await hand.rows("update branchline.source set due_at = now()");
+    await hand.drain();
+    expect(await hand.binding(BRANCH)).toMatchObject({ state: "synced" });
+  });
+
+  test("of branches that are no more is asked of a few only, and of none at first", async () => {
+    await start();
+    const asked = vi.spyOn(project.source, "branch");
+    const { moved } = project.source;
+    vi.spyOn(project.source, "moved").mockImplementation(async (...given) => {
+      const told = await moved(...given);
+      return { ...told, branchIds: new Set(Array.from({ length: 100 }, (_, n) => `br-${n}`)) };
+    });
+    await hand.look();
+    expect(asked.mock.calls.length).toBeGreaterThan(0);
+    expect(asked.mock.calls.length).toBeLessThanOrEqual(8);
+    asked.mockClear();
+    await hand.rows("update branchline.source set cursor = null");
+    await hand.look();
+    expect(asked).not.toHaveBeenCalled();
   });
 
   test("is anything, where it cannot say what", async () => {
@@ -185,4 +229,87 @@ describe("what Neon says moved", () => {
     const { target } = await hand.binding(BRANCH);
     expect(hand.store("memory").values(target ?? "")[NAME]).toContain(newest);
   });
+});
+
+describe("a sweep", () => {
+  const rules = ["one", "two"].map((name) =>
+    ruleOf({
+      name,
+      branches: { include: [`preview/${name}`] },
+      target: { group: "shared", environment: name },
+    }),
+  );
+
+  async function startTwo(): Promise<{ keys: readonly [one: string, two: string] }> {
+    await start(...rules);
+    for (const name of ["one", "two"]) project.addBranch(`preview/${name}`);
+    await hand.look();
+    const [one, two] = [await hand.binding("preview/one"), await hand.binding("preview/two")];
+    return { keys: [one.target ?? "", two.target ?? ""] };
+  }
+
+  test("finds what is wrong beside a target that is not there any more, and says that it is not", async () => {
+    const { keys } = await startTwo();
+    const store = hand.store("memory");
+    store.missing.add(keys[0]);
+    store.putForeign(keys[1], NAME, "postgres://elsewhere");
+    await hand.sweep();
+    expect(store.values(keys[1])[NAME]).not.toBe("postgres://elsewhere");
+    expect(await hand.binding("preview/one")).toMatchObject({ state: "parked", code: "target_missing" });
+    const told = async () =>
+      await hand.rows(
+        "select subject->>'place' as place from branchline.event where kind = 'target.missing'",
+      );
+    expect(await told()).toEqual([{ place: keys[0] }]);
+
+    // It is told once, and in step again when it is back.
+    await hand.sweep();
+    expect(await told()).toHaveLength(1);
+    store.missing.clear();
+    await hand.age("place", await hand.place("memory", keys[0]));
+    await hand.drain();
+    expect(await hand.binding("preview/one")).toMatchObject({ state: "synced", code: null });
+  });
+
+  test("asks nothing of a place whose names are gone, until it has some again", async () => {
+    const { keys } = await startTwo();
+    const id = await hand.place("memory", keys[0]);
+    const isSwept = async () =>
+      (
+        await hand.rows<{ swept: boolean }>(
+          `select sweep_at is not null as swept from branchline.place where id = '${id}'`,
+        )
+      )[0]?.swept;
+    expect(await isSwept()).toBe(true);
+    project.removeBranch(
+      (await project.source.branches()).find(({ name }) => name === "preview/one")?.id ?? "",
+    );
+    await hand.look();
+    await hand.look();
+    expect(await hand.binding("preview/one")).toMatchObject({ state: "removed" });
+    const store = hand.store("memory");
+    const before = store.calls.length;
+    await hand.sweep();
+    expect(store.calls.slice(before).filter((call) => call.startsWith("observe"))).toHaveLength(1);
+    expect(await isSwept()).toBe(false);
+    project.addBranch("preview/one");
+    await hand.look();
+    expect(await isSwept()).toBe(true);
+  });
+});
+
+test("a destination that left the file by mistake and comes back knows what it had written", async () => {
+  project = new MemoryProject("p1");
+  const rule = ruleOf({ name: "web", destination: "blind" });
+  const options = { values: "write-only", compareAndSet: false, createOnly: false, mark: false } as const;
+  hand = await startByHand({ projects: [project], destinations: { blind: options }, rules: [rule] });
+  project.addBranch(BRANCH);
+  await hand.look();
+  await hand.configure([], undefined, {}, []);
+  await hand.look();
+  await hand.configure([rule]);
+  await hand.look();
+  expect((await hand.bindings(BRANCH)).filter(({ state }) => state !== "removed")).toMatchObject([
+    { state: "synced" },
+  ]);
 });

@@ -53,11 +53,12 @@ export interface Hand {
   readonly database: Database;
   readonly log: readonly string[];
   store(destination: string): MemoryStore;
-  /** `blocks`: other ones than at the start, by destination. */
+  /** `blocks`: other ones than at the start, by destination; `names`: of the destinations that there are, by default all. */
   configure(
     rules: readonly Rule[],
     projects?: readonly MemoryProject[],
     blocks?: Readonly<Record<string, unknown>>,
+    names?: readonly string[],
   ): Promise<void>;
   /** Looks at every source now, and does all that comes of it. */
   look(): Promise<void>;
@@ -154,7 +155,12 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
   };
   const rows: Hand["rows"] = async <T>(query: string) =>
     (await database.db.execute(sql.raw(query))).rows as T[];
-  const declare: Hand["configure"] = async (rules, now = options.projects, blocks = {}) => {
+  const declare: Hand["configure"] = async (
+    rules,
+    now = options.projects,
+    blocks = {},
+    names = [...adapters.keys()],
+  ) => {
     projects.splice(0, projects.length, ...now);
     await configure(database.db, {
       sources: now.map(({ id }, i) => ({
@@ -163,7 +169,7 @@ export async function startByHand(options: HandOptions): Promise<Hand> {
         identity: id,
         block: { project: id, ...(options.dial === undefined ? {} : { dial: options.dial }) },
       })),
-      destinations: [...adapters.keys()].map((name) => ({
+      destinations: names.map((name) => ({
         name,
         kind: name,
         block: blockOf(name, blocks),

@@ -55,7 +55,7 @@ export async function watch(job: Job): Promise<Outcome> {
     for (const branch of gone) bury(job.sim, branch);
     row.heldSince = held ? (row.heldSince ?? clock.now) : null;
     row.cursor = moved.cursor;
-    row.listedAt = clock.now;
+    row.listedAt = unlisted ? null : clock.now;
     if (!unlisted) row.watchedRevision = job.lease.revision;
   });
   const unsure = unlisted || (unmatched.length > gone.length && !held);

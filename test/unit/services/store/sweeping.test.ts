@@ -18,7 +18,14 @@ beforeEach(async () => {
   processes = Array.from({ length: 4 }, () => openDatabase({ url: created.url, max: 1 }));
   await run(`
     insert into branchline.destination (name, kind, block, account, in_flight) values
-      ('one', 'memory', '{}', 'shared', 4), ('two', 'memory', '{}', 'shared', 4), ('other', 'memory', '{}', null, 3)`);
+      ('one', 'memory', '{}', 'shared', 4), ('two', 'memory', '{}', 'shared', 4), ('other', 'memory', '{}', null, 3);
+    insert into branchline.source (name, kind, identity, block) values ('shop', 'memory', 'p1', '{}');
+    insert into branchline.rule (name, source_id, destination_id, definition, revision)
+      select 'rule', s.id, d.id, '{}', 1 from branchline.source s, branchline.destination d where d.name = 'one';
+    insert into branchline.branch
+      (source_id, neon_id, name, is_default, is_protected, state, annotations, neon_created_at, facts)
+      select id, 'br-1', 'x', false, false, 'ready', '{}', now(), '' from branchline.source;
+    insert into branchline.binding (rule_id, branch_id) select r.id, b.id from branchline.rule r, branchline.branch b`);
 });
 
 afterEach(async () => {
@@ -29,13 +36,15 @@ afterEach(async () => {
 const first = (): Database => processes[0] ?? expect.unreachable();
 const run = async (text: string) => await first().db.execute(sql.raw(text));
 
-/** Containers of a destination with so many places each, due since so many seconds. */
+/** Containers of a destination with so many places each, due since so many seconds, with a name of ours at each. */
 async function due(destination: string, containers: readonly string[], { places = 1, seconds = 1 } = {}) {
   await run(`
     insert into branchline.place (destination_id, key, container, target, sweep_at)
     select id, c || '/' || n, c, '{}', now() - interval '${seconds} s'
     from branchline.destination, unnest(array['${containers.join("','")}']) c, generate_series(1, ${places}) n
-    where name = '${destination}'`);
+    where name = '${destination}';
+    insert into branchline.ledger (place_id, name, binding_id)
+      select p.id, 'A', b.id from branchline.place p, branchline.binding b on conflict do nothing`);
 }
 
 const named = (prefix: string, count: number): string[] =>
@@ -129,6 +138,16 @@ describe("a container that was looked at", () => {
     expect(rows[0]?.["most"]).toBeGreaterThan(0.9);
     expect(rows[0]?.["least"]).toBeGreaterThan(0.75);
     expect(rows[0]?.["least"]).toBeLessThan(0.9);
+  });
+
+  test("is the last look for a while at a place that has no name of ours", async () => {
+    await due("one", ["a"], { places: 2 });
+    await run(
+      "delete from branchline.ledger l using branchline.place p where p.id = l.place_id and p.key = 'a/1'",
+    );
+    await finishSweeps(first().db, await claimSweeps(first(), WANTED), SPAN_MS);
+    const { rows } = await run("select key from branchline.place where sweep_at is null");
+    expect(rows).toEqual([{ key: "a/1" }]);
   });
 
   test("stays due where somebody asked for it meanwhile, or took it over", async () => {
