@@ -1,4 +1,16 @@
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
+
+/** What takes minutes begins first: at the end it would be waited for alone. */
+const LONGEST = /\/long\/chaos\.test\.ts$/;
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    const isLongest = ({ moduleId }: TestSpecification) => LONGEST.test(moduleId);
+    return [...sorted.filter(isLongest), ...sorted.filter((file) => !isLongest(file))];
+  }
+}
 
 // Loading modules takes longer than most tests: files of one worker share what is loaded.
 const shared = { isolate: false, pool: "forks", testTimeout: 30_000, hookTimeout: 60_000 } as const;
@@ -8,6 +20,7 @@ export default defineConfig({
     globalSetup: ["test/support/global-setup.ts"],
     // Flows wait more than they work: on two cores, four files at a time take half as long as one.
     maxWorkers: 4,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         test: {
