@@ -20,6 +20,7 @@ import type { Rule } from "../services/sync/model.ts";
 import { nextFor, verdict } from "../services/sync/outcome.ts";
 import type { DestinationAdapter, Traits } from "../services/sync/ports.ts";
 import type { BindingOutcome, PushInput, PushOutcome } from "../services/sync/push.ts";
+import { JUDGED_HERE } from "../services/sync/reconcile.ts";
 import { parseVariable } from "../services/sync/variables.ts";
 import type { Coming } from "./coming.ts";
 import { countPush, historyOf, writeHistory } from "./history.ts";
@@ -265,12 +266,13 @@ export async function recordFailure(
 ): Promise<Outcome> {
   const error = asSyncError(thrown);
   const { state } = verdict(error, context.row);
+  const stands = state === "parked" && !JUDGED_HERE.has(error.code);
   const owners = new Set(input.ledger.map(({ bindingId }) => bindingId));
   const due = input.bindings.filter(
     ({ id, leaving, wanted, applied }) =>
       leaving !== "moved" &&
       // Of what stands still nobody knows any more whether it is in step.
-      (wanted > applied || leaving !== "no" || (state === "parked" && owners.has(id))),
+      (wanted > applied || leaving !== "no" || (stands && owners.has(id))),
   );
   const bindings = due.map(({ id }) => id);
   const reason = { code: error.code, cause: error.message, next: nextFor(error) };

@@ -89,6 +89,20 @@ describe("a binding whose push failed", () => {
     expect(await dueInMs("place")).toBeNull();
   });
 
+  test.each([
+    ["forbidden", "parked"],
+    // What only reconcile would take back is told of nobody who wants nothing.
+    ["policy", "synced"],
+  ] as const)("for nothing that it wanted (%s) is %s", async (code, state) => {
+    await start(ruleOf({ name: "web" }));
+    project.addBranch(BRANCH);
+    await hand.look();
+    hand.store("memory").fault({ kind: "error", code, during: "observe", times: 1 });
+    await hand.rows("update branchline.place set due_at = now()");
+    await hand.drain();
+    expect((await hand.binding(BRANCH)).state).toBe(state);
+  });
+
   test("is tried as ever beside one that is parked, however often that was looked at again", async () => {
     await start(
       ruleOf({ name: "a", variables: { A_URL: "pooled" } }),
@@ -229,87 +243,4 @@ describe("what Neon says moved", () => {
     const { target } = await hand.binding(BRANCH);
     expect(hand.store("memory").values(target ?? "")[NAME]).toContain(newest);
   });
-});
-
-describe("a sweep", () => {
-  const rules = ["one", "two"].map((name) =>
-    ruleOf({
-      name,
-      branches: { include: [`preview/${name}`] },
-      target: { group: "shared", environment: name },
-    }),
-  );
-
-  async function startTwo(): Promise<{ keys: readonly [one: string, two: string] }> {
-    await start(...rules);
-    for (const name of ["one", "two"]) project.addBranch(`preview/${name}`);
-    await hand.look();
-    const [one, two] = [await hand.binding("preview/one"), await hand.binding("preview/two")];
-    return { keys: [one.target ?? "", two.target ?? ""] };
-  }
-
-  test("finds what is wrong beside a target that is not there any more, and says that it is not", async () => {
-    const { keys } = await startTwo();
-    const store = hand.store("memory");
-    store.missing.add(keys[0]);
-    store.putForeign(keys[1], NAME, "postgres://elsewhere");
-    await hand.sweep();
-    expect(store.values(keys[1])[NAME]).not.toBe("postgres://elsewhere");
-    expect(await hand.binding("preview/one")).toMatchObject({ state: "parked", code: "target_missing" });
-    const told = async () =>
-      await hand.rows(
-        "select subject->>'place' as place from branchline.event where kind = 'target.missing'",
-      );
-    expect(await told()).toEqual([{ place: keys[0] }]);
-
-    // It is told once, and in step again when it is back.
-    await hand.sweep();
-    expect(await told()).toHaveLength(1);
-    store.missing.clear();
-    await hand.age("place", await hand.place("memory", keys[0]));
-    await hand.drain();
-    expect(await hand.binding("preview/one")).toMatchObject({ state: "synced", code: null });
-  });
-
-  test("asks nothing of a place whose names are gone, until it has some again", async () => {
-    const { keys } = await startTwo();
-    const id = await hand.place("memory", keys[0]);
-    const isSwept = async () =>
-      (
-        await hand.rows<{ swept: boolean }>(
-          `select sweep_at is not null as swept from branchline.place where id = '${id}'`,
-        )
-      )[0]?.swept;
-    expect(await isSwept()).toBe(true);
-    project.removeBranch(
-      (await project.source.branches()).find(({ name }) => name === "preview/one")?.id ?? "",
-    );
-    await hand.look();
-    await hand.look();
-    expect(await hand.binding("preview/one")).toMatchObject({ state: "removed" });
-    const store = hand.store("memory");
-    const before = store.calls.length;
-    await hand.sweep();
-    expect(store.calls.slice(before).filter((call) => call.startsWith("observe"))).toHaveLength(1);
-    expect(await isSwept()).toBe(false);
-    project.addBranch("preview/one");
-    await hand.look();
-    expect(await isSwept()).toBe(true);
-  });
-});
-
-test("a destination that left the file by mistake and comes back knows what it had written", async () => {
-  project = new MemoryProject("p1");
-  const rule = ruleOf({ name: "web", destination: "blind" });
-  const options = { values: "write-only", compareAndSet: false, createOnly: false, mark: false } as const;
-  hand = await startByHand({ projects: [project], destinations: { blind: options }, rules: [rule] });
-  project.addBranch(BRANCH);
-  await hand.look();
-  await hand.configure([], undefined, {}, []);
-  await hand.look();
-  await hand.configure([rule]);
-  await hand.look();
-  expect((await hand.bindings(BRANCH)).filter(({ state }) => state !== "removed")).toMatchObject([
-    { state: "synced" },
-  ]);
 });

@@ -6,55 +6,17 @@ import pg from "pg";
 import { afterAll, describe, expect, test } from "vitest";
 import { APP, agreeing, expected, holdings, OWNER } from "../../infra/demo/vendors.ts";
 import { signDelivery } from "../../infra/sandbox/github.ts";
-import { type Sandbox, startSandbox } from "../../infra/sandbox/index.ts";
+import type { Sandbox } from "../../infra/sandbox/index.ts";
 import { gitBranchDelivery, neonDelivery, postTo } from "../support/deliveries.ts";
-import { createDatabase, type TestDatabase } from "../support/postgres.ts";
+import { apiOf, type House, openHouse } from "../support/house.ts";
 import { processesOf } from "../support/postgres-owner.ts";
-import { branchline, endAll, openPlace, type Place, type Running } from "../support/process.ts";
-import { newNeonSecret, writeSandboxFile } from "../support/sandbox-file.ts";
+import { branchline, endAll, openPlace } from "../support/process.ts";
+import { newNeonSecret } from "../support/sandbox-file.ts";
 import { until } from "../support/until.ts";
 
 const EVERYONE = ["web", "ci", "runtime", "vault"];
 /** A killed worker's lease lapses after half a minute; whoever takes over waits out its last request. */
 const TAKEOVER_MS = 75_000;
-
-/** An installation: a database, five vendors, a file, and any number of processes. */
-interface House {
-  readonly place: Place;
-  readonly sandbox: Sandbox;
-  readonly database: TestDatabase;
-  readonly env: Readonly<Record<string, string>>;
-  serve(...args: string[]): Running;
-  close(): Promise<void>;
-}
-
-async function openHouse(): Promise<House> {
-  const place = openPlace();
-  const [sandbox, database] = await Promise.all([startSandbox(), createDatabase({ migrated: true })]);
-  const env = {
-    ...place.env,
-    ...writeSandboxFile({ sandbox, folder: place.cwd }),
-    DATABASE_URL: database.url,
-    BRANCHLINE_MASTER_KEY: randomBytes(32).toString("base64"),
-    BRANCHLINE_ADMIN_TOKEN: randomBytes(24).toString("base64url"),
-    PORT: "0",
-  };
-  return {
-    place,
-    sandbox,
-    database,
-    env,
-    serve: (...args) => branchline(["serve", ...args], { cwd: place.cwd, env }),
-    close: async () => {
-      await sandbox.close();
-      await database.drop();
-      place.remove();
-    },
-  };
-}
-
-const apiOf = async (serving: Running): Promise<string> =>
-  (await serving.says(/"api":"(http:[^"]+)"/))[1] ?? "";
 
 const announce = async (api: string, { env }: House, event: "create" | "delete", name: string) =>
   await postTo(`${api}/webhooks/github`, gitBranchDelivery(env["GITHUB_WEBHOOK_SECRET"] ?? "", event, name));

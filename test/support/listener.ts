@@ -1,12 +1,8 @@
 /** A public listener as strangers meet it: the API in its own process, with a heap of a known size, and an eye on both. */
 import { execFileSync } from "node:child_process";
-import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
 import { signDelivery } from "../../infra/sandbox/github.ts";
-import { startSandbox } from "../../infra/sandbox/index.ts";
-import { createDatabase } from "./postgres.ts";
-import { branchline, openPlace } from "./process.ts";
-import { writeSandboxFile } from "./sandbox-file.ts";
+import { apiOf, openHouse } from "./house.ts";
 import { until } from "./until.ts";
 
 /** Those who ask for health wait no longer: most of them, and anybody, on a machine that may itself stand still for seconds. */
@@ -30,19 +26,9 @@ export type Listener = Awaited<ReturnType<typeof openListener>>;
  * With `heapMb`, what is kept for good ends the process, and what is resident tells of us.
  */
 export async function openListener({ heapMb }: { heapMb: number }) {
-  const place = openPlace();
-  const [sandbox, database] = await Promise.all([startSandbox(), createDatabase({ migrated: true })]);
-  const env = {
-    ...place.env,
-    ...writeSandboxFile({ sandbox, folder: place.cwd }),
-    DATABASE_URL: database.url,
-    BRANCHLINE_MASTER_KEY: randomBytes(32).toString("base64"),
-    BRANCHLINE_ADMIN_TOKEN: randomBytes(24).toString("base64url"),
-    NODE_OPTIONS: `--max-old-space-size=${heapMb}`,
-    PORT: "0",
-  };
-  const api = branchline(["serve", "--api"], { cwd: place.cwd, env });
-  const origin = (await api.says(/"api":"(http:[^"]+)"/))[1] ?? "";
+  const house = await openHouse({ NODE_OPTIONS: `--max-old-space-size=${heapMb}` });
+  const api = house.serve("--api");
+  const origin = await apiOf(api);
 
   const death = api.ended.then(({ code, signal, stderr }): never => {
     throw new Error(`The API ended with ${signal ?? code}:\n${stderr.slice(-2_000)}`);
@@ -62,7 +48,7 @@ export async function openListener({ heapMb }: { heapMb: number }) {
   /** A text is signed as it is. */
   const delivery = (payload: object | string, event = "push") =>
     signDelivery(
-      sandbox.credentials.github.webhookSecret,
+      house.sandbox.credentials.github.webhookSecret,
       event,
       typeof payload === "string" ? payload : { repository: REPOSITORY, ...payload },
     );
@@ -92,7 +78,7 @@ export async function openListener({ heapMb }: { heapMb: number }) {
 
   return {
     origin,
-    database,
+    database: house.database,
     atRestMb: residentMb(),
     residentMb,
     healthMs,
@@ -106,9 +92,7 @@ export async function openListener({ heapMb }: { heapMb: number }) {
     },
     async close(): Promise<void> {
       await api.end();
-      await sandbox.close();
-      await database.drop();
-      place.remove();
+      await house.close();
     },
   };
 }
